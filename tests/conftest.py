@@ -1,0 +1,34 @@
+"""What every test gets: no way off the machine, and asyncio as the one event loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "offline"))
+
+import loopback_only
+
+# Here and not in a fixture: test modules are imported, and may connect, before any fixture runs.
+loopback_only.install()
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(loopback_only.__file__).parent), os.environ.get("PYTHONPATH")])
+)
+
+
+@pytest.fixture(autouse=True)
+def stays_on_this_machine() -> Iterator[None]:
+    """Fails the test that tried to leave the machine, even where the code under test hid it."""
+    yield
+    attempts = tuple(loopback_only.refused)
+    loopback_only.refused.clear()
+    assert attempts == ()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
