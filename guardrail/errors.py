@@ -1,0 +1,54 @@
+"""The few errors guardrail raises. A denial is a value, not an error.
+
+    GuardrailError
+    ├── ConfigError          the configuration, policies or regions are wrong: nothing starts
+    ├── Refusal              this request is refused; carries status and code for the caller
+    └── Unavailable          a part that must answer cannot: nothing leaves
+        ├── DetectorUnavailable
+        ├── PolicyUnavailable
+        └── AuditUnavailable
+
+No message quotes user text: messages are shown to callers and written to logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class GuardrailError(Exception):
+    """Base of every error that guardrail raises."""
+
+
+class ConfigError(GuardrailError):
+    """What is configured cannot be used. `problems` lists every fault, one line each, by path."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Refusal(GuardrailError):
+    """This request is refused. `status` is HTTP's, `code` is stable and machine-readable."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class Unavailable(GuardrailError):
+    """A part that must answer did not, so nothing leaves."""
+
+
+class DetectorUnavailable(Unavailable):
+    """Detection failed or took too long."""
+
+
+class PolicyUnavailable(Unavailable):
+    """No usable policy set, or the engine failed its self-test."""
+
+
+class AuditUnavailable(Unavailable):
+    """The audit log could not make an event durable."""

@@ -1,0 +1,61 @@
+"""Overlapping findings made disjoint, so that text is rewritten in one pass and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from guardrail.types import Finding, Span
+
+
+def resolve(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Gives sorted, disjoint findings that cover every code point the given ones cover.
+
+    The surest finding wins where two overlap (score, then length, then position); the loser keeps
+    what the winner leaves of it, so that a partial overlap never uncovers the tail of either.
+
+    >>> weak = Finding(entity="PHONE_NUMBER", span=Span(0, 8), score=0.4, recognizer="phone")
+    >>> card = Finding(entity="CREDIT_CARD", span=Span(4, 20), score=1.0, recognizer="card")
+    >>> [(f.entity, f.span.start, f.span.end) for f in resolve([weak, card])]
+    [('PHONE_NUMBER', 0, 4), ('CREDIT_CARD', 4, 20)]
+    """
+    ordered = sorted(findings, key=lambda f: f.span)
+    disjoint: list[Finding] = []
+    cluster: list[Finding] = []
+    reach = 0
+    for finding in ordered:
+        if cluster and finding.span.start >= reach:
+            disjoint.extend(_settle(cluster))
+            cluster, reach = [], 0
+        cluster.append(finding)
+        reach = max(reach, finding.span.end)
+    disjoint.extend(_settle(cluster))
+    return tuple(disjoint)
+
+
+def _settle(cluster: list[Finding]) -> list[Finding]:
+    if len(cluster) <= 1:
+        return cluster
+    ranked = sorted(
+        cluster,
+        key=lambda f: (-f.score, f.span.start - f.span.end, f.span.start, f.entity, f.recognizer),
+    )
+    kept: list[Finding] = []
+    for finding in ranked:
+        pieces = [finding.span]
+        for winner in kept:
+            pieces = [rest for piece in pieces for rest in _subtract(piece, winner.span)]
+            if not pieces:
+                break
+        kept.extend(replace(finding, span=piece) for piece in pieces)
+    return sorted(kept, key=lambda f: f.span)
+
+
+def _subtract(piece: Span, taken: Span) -> Iterable[Span]:
+    if taken.end <= piece.start or piece.end <= taken.start:
+        yield piece
+        return
+    if piece.start < taken.start:
+        yield Span(piece.start, taken.start)
+    if taken.end < piece.end:
+        yield Span(taken.end, piece.end)
