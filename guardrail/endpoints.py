@@ -1,0 +1,53 @@
+"""Endpoints: the checks that make a list of model endpoints safe to ask policies about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from guardrail.types import Endpoint
+
+
+class Places(Protocol):
+    """What knows which jurisdictions exist; `Regions` does."""
+
+    def known(self, jurisdiction: str) -> bool:
+        """Tells whether there is such a jurisdiction."""
+        ...
+
+
+def check_endpoints(endpoints: Sequence[Endpoint], regions: Places) -> list[str]:
+    """Problems of configured endpoints, as `endpoints.<id>.<field>: what is wrong and how to mend`.
+
+    An endpoint processes in exactly one place, because Cedar's `resource in Jurisdiction::"DE"`
+    holds as soon as any one of several places is in Germany.
+    """
+    problems: list[str] = []
+    seen: set[str] = set()
+    for index, endpoint in enumerate(endpoints):
+        path = f"endpoints.{endpoint.id or index}"
+        if not endpoint.id:
+            problems.append(f"{path}.id: empty; give the endpoint a name")
+        elif endpoint.id in seen:
+            problems.append(f"{path}.id: used twice; give each endpoint its own name")
+        seen.add(endpoint.id)
+        if not endpoint.provider:
+            problems.append(f"{path}.provider: empty; say who operates it")
+        location: object = endpoint.location  # configuration may hold what its type forbids
+        if (
+            not isinstance(location, str)
+            or not location.isprintable()
+            or set(location) & set(", ;|")
+        ):
+            problems.append(
+                f"{path}.location: an endpoint processes in exactly one place; "
+                "declare one endpoint per place"
+            )
+        elif not location:
+            problems.append(f"{path}.location: empty; say where it processes, such as DE")
+        elif not regions.known(location):
+            problems.append(
+                f"{path}.location: no place {location!r}; write an ISO 3166-1 code such as DE or "
+                "GB, or declare the place under [groups] of a region file"
+            )
+    return problems

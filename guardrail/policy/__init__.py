@@ -1,0 +1,1 @@
+"""Policy: what may happen to each category of data, as Cedar policies decide it."""

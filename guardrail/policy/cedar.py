@@ -1,0 +1,351 @@
+"""Cedar: the only module that touches the engine. Text → rules → a named set → an answer.
+
+What the engine does that shapes this module (cedarpy 4.12, Cedar 4.12):
+
+- Its parser ends the process on deep nesting, which nothing can catch. So `guard` reads the text
+  first and refuses what is deeper than any rule needs (cedar#2383).
+- A forbid whose evaluation fails is skipped and the answer is Allow (cedar#2428). So an answer is
+  allowed only when it is Allow *and* nothing failed.
+- Parse errors carry no position and validation errors no name. So each statement is parsed alone.
+- Error texts quote entity ids and values. So at run time only a class of error leaves here.
+
+Source: https://docs.cedarpolicy.com/auth/authorization.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+
+from cedarpy import (
+    Decision,
+    Entities,
+    PolicySet,
+    Schema,
+    is_authorized,
+    policies_to_json_str,
+    validate_policies,
+)
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_PROBLEMS = 16
+LIMITS: Mapping[str, tuple[int, str]] = {
+    "operator": (32, "operators that nest (`&&`, `||`, `+`, `-`, `*`)"),
+    "branch": (16, "`if`"),
+    "access": (128, "`.`"),
+    "open": (256, "brackets"),
+}
+"""How many of each kind of token one rule may have: far more than people write."""
+
+Fault = Literal["", "PolicyEvaluation", "NoDecision", "EngineFailure"]
+"""Why an answer cannot be trusted; empty when it can."""
+
+_TOKEN = re.compile(
+    r"""
+      (?P<comment>//[^\n\r]*)
+    | (?P<note>@\s*[A-Za-z_]\w*\s*\(\s*"(?:\\.|[^"\\])*"\s*\))
+    | (?P<string>"(?:\\.|[^"\\])*")
+    | (?P<stray>")
+    | (?P<open>[(\[{])
+    | (?P<close>[)\]}])
+    | (?P<end>;)
+    | (?P<branch>\bif\b)
+    | (?P<operator>&&|\|\||[-+*])
+    | (?P<access>\.)
+    | (?P<alien>['`#$^~\\])
+    """,
+    re.VERBOSE,
+)
+"""What matters for splitting and depth; strings and comments exactly as Cedar's lexer has them."""
+
+_BLANK = re.compile(r"(?:\s|//[^\n\r]*)*")
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_UNEXPECTED = re.compile(r"unexpected token `(.+)`$", re.DOTALL)
+_NEXT = re.compile(r"\s*\S")
+_NAMED = re.compile(r"(?:`|'|: )([^`'\s]+)(?:`|'|$)")
+_ABOUT = re.compile(r"^for policy `policy\d+`[,:]? ")
+_PER_ACTION = re.compile(r' (?:in context )?for Action::"\w+"$')
+_QUOTED = re.compile(r"`([^`]+)`")
+
+
+class Statement(NamedTuple):
+    """One top-level statement of a file: where it begins, in code points, and its text."""
+
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file as people know it: `name` is what problems call it (`policies/eu.cedar`)."""
+
+    name: str
+    text: str = field(repr=False)
+
+    def place(self, offset: int) -> str:
+        """`file:line:column` of an offset; lines and columns count from one."""
+        line = self.text.count("\n", 0, offset) + 1
+        return f"{self.name}:{line}:{offset - self.text.rfind(chr(10), 0, offset)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One policy: its annotations, its tree in Cedar's JSON form, and where it stands."""
+
+    id: str
+    effect: str
+    annotations: Mapping[str, str]
+    tree: Mapping[str, Any] = field(repr=False)
+    source: Source = field(repr=False)
+    statement: Statement = field(repr=False)
+
+    @property
+    def line(self) -> str:
+        """`file:line` where the rule begins."""
+        return self.source.place(self.statement.offset).rpartition(":")[0]
+
+    def place(self, snippet: str = "") -> str:
+        """`file:line:column` of the first occurrence of a snippet; else of the rule's beginning."""
+        within = self.statement.text.find(snippet) if snippet else 0
+        return self.source.place(self.statement.offset + max(within, 0))
+
+
+class Answer(NamedTuple):
+    """What a set of policies says to one question, and which policies determined it."""
+
+    allowed: bool
+    policies: tuple[str, ...]
+    fault: Fault
+
+
+def guard(source: Source) -> list[str]:
+    """Problems that must be mended before the text may reach the parser; none means it may.
+
+    Linear in the text. Bounds: 1 MiB, brackets 64 deep, and `LIMITS` in each statement.
+    """
+    if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        return [f"{source.name}: larger than 1 MiB; split it into several files"]
+    hidden = (
+        f"{source.place(offset)}: invisible character U+{ord(character):04X}; remove it"
+        for offset, character in enumerate(source.text)
+        if character not in "\t\r\n" and unicodedata.category(character) in _HIDDEN
+    )
+    return list(islice(hidden, MAX_PROBLEMS)) or list(islice(_misshapen(source), MAX_PROBLEMS))
+
+
+def _misshapen(source: Source) -> Iterator[str]:
+    """What is wrong with the shape of a text; stops where no more can be told."""
+    opened: list[re.Match[str]] = []
+    used = dict.fromkeys(LIMITS, 0)
+    checked = 0
+    for token in _TOKEN.finditer(source.text):
+        kind, word, place = token.lastgroup, token.group(), partial(source.place, token.start())
+        yield from _exotic(source, checked, token.start())
+        checked = token.end() if kind in ("comment", "note") else token.start()
+        if kind == "alien":
+            yield f"{place()}: `{word}` means nothing in a rule; text goes in double quotes"
+            return
+        if kind == "stray":
+            yield f"{place()}: the text that begins here is never closed"
+            return
+        if kind == "open":
+            opened.append(token)
+        elif kind == "close" and (not opened or opened.pop().group() != _PAIRS[word]):
+            yield f"{place()}: `{word}` closes nothing"
+            return
+        elif kind == "end":
+            if opened:
+                break
+            used = dict.fromkeys(LIMITS, 0)
+        if len(opened) > MAX_DEPTH:
+            yield f"{place()}: brackets nest deeper than {MAX_DEPTH}; write a simpler rule"
+            return
+        if kind and kind in LIMITS:
+            used[kind] += 1
+            most, what = LIMITS[kind]
+            if used[kind] > most:
+                yield f"{place()}: more than {most} {what} in one rule; split the rule"
+                return
+    if opened:
+        bracket = opened[-1]
+        yield f"{source.place(bracket.start())}: `{bracket.group()}` is never closed"
+    else:
+        yield from _exotic(source, checked, len(source.text))
+
+
+def _exotic(source: Source, start: int, end: int) -> Iterator[str]:
+    """Letters outside ASCII where a rule speaks, which may look like the letters they are not."""
+    if source.text.isascii():
+        return
+    for offset in range(start, end):
+        letter = source.text[offset]
+        if not letter.isascii():
+            yield (
+                f"{source.place(offset)}: U+{ord(letter):04X} "
+                f"({unicodedata.name(letter, 'unnamed')}) in a rule; rules are written in ASCII, "
+                "only comments and annotations may hold other letters"
+            )
+
+
+def split(text: str) -> Iterator[Statement]:
+    """The top-level statements of a text that `guard` has passed, each with its final `;`."""
+    start = _skip(text, 0)
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup == "end":
+            yield Statement(start, text[start : token.end()])
+            start = _skip(text, token.end())
+    if start < len(text):
+        yield Statement(start, text[start:])
+
+
+def _skip(text: str, offset: int) -> int:
+    """Where the next statement begins: past blanks and comments."""
+    blank = _BLANK.match(text, offset)
+    return blank.end() if blank else offset
+
+
+def parse(source: Source) -> tuple[list[Rule], list[str]]:
+    """The rules of a file and its problems, each as `file:line:column: what is wrong`."""
+    problems = guard(source)
+    if problems:
+        return [], problems
+    rules: list[Rule] = []
+    for statement in split(source.text):
+        error = _parse_error(statement.text)
+        if error:
+            offset = statement.offset + _locate(statement.text, error)
+            problems.append(f"{source.place(offset)}: {error}")
+            continue
+        tree = json.loads(policies_to_json_str(statement.text))
+        if tree["templates"]:
+            place = source.place(statement.offset)
+            problems.append(f"{place}: templates are not used here; write the rule out")
+            continue
+        for policy in tree["staticPolicies"].values():
+            annotations = {key: value or "" for key, value in policy["annotations"].items()}
+            rules.append(
+                Rule(
+                    id=annotations.get("id", ""),
+                    effect=policy["effect"],
+                    annotations=annotations,
+                    tree=policy,
+                    source=source,
+                    statement=statement,
+                )
+            )
+    return rules, problems
+
+
+def _locate(text: str, message: str) -> int:
+    """Offset of a parse error, which the engine does not tell; 0, the beginning, if not found.
+
+    A token is the unexpected one where the text up to it, or to what follows it, fails in the same
+    way as the whole. Other messages name the word they are about.
+    """
+    unexpected = _UNEXPECTED.match(message)
+    if unexpected:
+        token = re.compile(re.escape(unexpected.group(1)))
+        for found in token.finditer(text):
+            after = _NEXT.match(text, found.end())
+            for end in (found.end(), after.end() if after else found.end()):
+                if _parse_error(text[:end]) == message:
+                    return found.start()
+    if message == "unexpected end of input":
+        return len(text)
+    about = _NAMED.search(message)
+    word = re.search(rf"(?<!\w){re.escape(about.group(1))}(?!\w)", text) if about else None
+    return word.start() if word else 0
+
+
+def _parse_error(text: str) -> str:
+    try:
+        policies_to_json_str(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def parse_schema(source: Source) -> tuple[Schema | None, list[str]]:
+    """The schema's handle, or its problems."""
+    problems = guard(source)
+    if problems:
+        return None, problems
+    try:
+        return Schema.from_str(source.text), []
+    except ValueError as error:
+        return None, [f"{source.name}: {error}"]
+
+
+def validate(rule: Rule, schema: Schema) -> list[str]:
+    """What strict validation says against one rule, with its place and id."""
+    found = validate_policies(rule.statement.text, schema)
+    messages = [_PER_ACTION.sub("", _ABOUT.sub("", error.error)) for error in found.errors]
+    try:
+        policy_set([rule])
+    except ValueError:  # its JSON form nests deeper than the engine reads back
+        messages.append("nests too deep; write a simpler rule")
+    if not found.validation_passed:
+        messages = messages or ["does not fit the schema"]
+    problems = []
+    for message in dict.fromkeys(messages):  # the engine says it again for each action
+        quoted = _QUOTED.search(message)
+        problems.append(f"{rule.place(quoted.group(1) if quoted else '')}: [{rule.id}] {message}")
+    return problems
+
+
+def policy_set(rules: Iterable[Rule]) -> PolicySet:
+    """One handle in which each policy's id is its `@id`, so answers name rules as people do.
+
+    Raises:
+        ValueError: the engine refuses the set.
+    """
+    named = {rule.id: rule.tree for rule in rules}
+    return PolicySet.from_json_str(
+        json.dumps({"templates": {}, "staticPolicies": named, "templateLinks": []})
+    )
+
+
+def entity_set(entities: Sequence[Mapping[str, Any]], schema: Schema) -> Entities:
+    """One handle of all entities, checked against the schema.
+
+    Raises:
+        ValueError: an entity does not fit. The engine's text quotes the data, so it is not kept.
+    """
+    try:
+        return Entities.from_json_str(json.dumps(list(entities)), schema)
+    except ValueError:
+        raise ValueError("the schema does not fit guardrail's entities") from None
+
+
+def ask(
+    request: dict[str, Any],
+    *,
+    policies: PolicySet,
+    entities: Entities,
+    schema: Schema | None,
+) -> Answer:
+    """The answer to one question; denied whenever anything at all went wrong. Never raises.
+
+    On a denial `policies` are the forbids that apply; when allowed, the permits.
+    """
+    try:
+        result = is_authorized(request, policies, entities, schema)
+        decision, diagnostics = result.decision, result.diagnostics
+        if decision is Decision.NoDecision:
+            return Answer(False, (), "NoDecision")
+        reasons = tuple(sorted(diagnostics.reasons))
+        if diagnostics.errors:
+            return Answer(False, reasons if decision is Decision.Deny else (), "PolicyEvaluation")
+        return Answer(decision is Decision.Allow, reasons, "")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # a panic of the engine is a BaseException; its text may quote data
+        return Answer(False, (), "EngineFailure")

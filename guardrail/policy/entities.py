@@ -1,0 +1,134 @@
+"""Entities: regions, categories, endpoints and applications, as Cedar knows them.
+
+What belongs to what is data: a country to a group or an adequacy list, a category to a law's class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from guardrail.policy.questions import uid
+from guardrail.policy.vocabulary import VOCABULARIES
+from guardrail.regions import Regions, misnamed
+from guardrail.taxonomy import PERSONAL
+from guardrail.types import Category, Endpoint, Principal
+
+
+def check_classes(regions: Regions, categories: frozenset[Category]) -> list[str]:
+    """Problems of the regions' classes: categories that do not exist."""
+    return [
+        f"regions/{region.id}.toml: classes.{name}: no category {category!r}; "
+        f"use one of {', '.join(sorted(PERSONAL))}"
+        for region in regions.regions.values()
+        for name, members in region.classes.items()
+        for category in members
+        if category not in categories
+    ]
+
+
+def check_words(
+    schema: str,
+    words: Mapping[str, frozenset[str]],
+    endpoints: Sequence[Endpoint],
+    principals: Sequence[Principal],
+) -> list[str]:
+    """Problems of words: vocabularies the schema lacks, and words the vocabularies lack."""
+    lacking = [name for name in VOCABULARIES if not words.get(name.lower())]
+    if lacking:
+        return [
+            f'{schema}: no vocabulary {name}; add `entity {name} enum ["..."];`' for name in lacking
+        ]
+    used = [
+        *(
+            (f"endpoints.{endpoint.id}.agreements", "agreement", agreement)
+            for endpoint in endpoints
+            for agreement in sorted(endpoint.agreements)
+        ),
+        *((f"principals.{one.id}.sector", "sector", one.sector) for one in principals),
+    ]
+    return [
+        f"{path}: no {kind} {word!r}; use one of {', '.join(sorted(words[kind]))}"
+        for path, kind, word in used
+        if word not in words[kind]
+    ]
+
+
+def check_principals(principals: Sequence[Principal], regions: Regions) -> list[str]:
+    """Problems of principals: without a name of their own, or established nowhere."""
+    problems: list[str] = []
+    seen: set[str] = set()
+    for principal in principals:
+        if not principal.id:
+            problems.append("principals: an id is empty; give each application a name")
+        if principal.id in seen:
+            problems.append(f"principals.{principal.id}: used twice; give each its own name")
+        seen.add(principal.id)
+        if not regions.known(principal.establishment):
+            problems.append(
+                f"principals.{principal.id}.establishment: no place "
+                f"{principal.establishment!r}; {misnamed(principal.establishment)}"
+            )
+    return problems
+
+
+def entities(
+    regions: Regions,
+    categories: frozenset[Category],
+    endpoints: Sequence[Endpoint],
+    principals: Sequence[Principal],
+) -> list[dict[str, Any]]:
+    """Everything that rules may name, with what belongs to what, in Cedar's JSON form."""
+
+    def entity(kind: str, name: str, parents: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        return {"uid": uid(kind, name), "attrs": {}, "parents": list(parents)}
+
+    laws = regions.regions.values()
+    classes = {f"{law.id}/{name}": law.classes[name] for law in laws for name in law.classes}
+    found = [entity("Adequacy", law.adequacy_list) for law in laws]
+    for place, groups in regions.parents.items():
+        lists = [law.adequacy_list for law in laws if place in law.adequacy]
+        above = [uid("Jurisdiction", group) for group in groups]
+        found.append(
+            entity("Jurisdiction", place, [*above, *(uid("Adequacy", name) for name in lists)])
+        )
+    found += [entity("Category", name) for name in ("personal", *sorted(classes))]
+    for category in sorted(categories):
+        inside = [name for name, members in classes.items() if category in members]
+        inside += ["personal"] if category in PERSONAL else []
+        found.append(entity("Category", category, [uid("Category", name) for name in inside]))
+    for tenant in sorted({principal.tenant for principal in principals}):
+        found.append(entity("Tenant", tenant))
+    for provider in sorted({endpoint.provider for endpoint in endpoints}):
+        found.append(entity("Provider", provider))
+    for principal in principals:
+        found.append(
+            {
+                "uid": uid("App", principal.id),
+                "parents": [uid("Tenant", principal.tenant)],
+                "attrs": {
+                    "sector": {"__entity": uid("Sector", principal.sector)},
+                    "highRisk": principal.high_risk,
+                    "criticalInfrastructure": principal.critical_infrastructure,
+                },
+            }
+        )
+    for endpoint in endpoints:
+        found.append(
+            {
+                "uid": uid("Endpoint", endpoint.id),
+                "parents": [
+                    uid("Jurisdiction", endpoint.location),
+                    uid("Provider", endpoint.provider),
+                ],
+                "attrs": {
+                    "local": endpoint.local,
+                    "zeroRetention": endpoint.zero_retention,
+                    "trainsOnData": endpoint.trains_on_data,
+                    "agreements": [
+                        {"__entity": uid("Agreement", name)} for name in sorted(endpoint.agreements)
+                    ],
+                },
+            }
+        )
+    return found

@@ -1,0 +1,246 @@
+"""Ladder: the least protective treatment of each category that the policies permit.
+
+For each category, and each law that applies, the rungs are asked in turn: send in clear, send
+pseudonymised, send redacted, process locally. The first that is allowed, without error, is that
+law's treatment; the strictest law wins. A category that a rule forbids to process even locally is
+blocked. Nothing here has effects but on the store's memory of verdicts, and nothing raises for a
+fault of policy, data or engine: a fault is a denial with a class of error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias
+
+from guardrail.policy.cedar import Answer, ask
+from guardrail.policy.loader import EVERYWHERE, PolicyStore
+from guardrail.policy.questions import Restoring, case, facts, request
+from guardrail.policy.verdicts import Verdict
+from guardrail.policy.vocabulary import (
+    PROCESS_LOCALLY,
+    PROCESS_UNAUDITED,
+    REIDENTIFY,
+    SEND,
+    SHOW,
+)
+from guardrail.taxonomy import NONE, UNKNOWN
+from guardrail.types import (
+    Category,
+    Decision,
+    Endpoint,
+    Evidence,
+    Reason,
+    RequestContext,
+    Treatment,
+)
+
+_Inquire: TypeAlias = Callable[[str, Endpoint], Answer]
+"""Puts one action at one endpoint to one set of policies."""
+
+_Climb: TypeAlias = Callable[[_Inquire], Verdict]
+"""Asks as many actions as it needs for a verdict."""
+
+
+class _Sitting(NamedTuple):
+    """What all questions of one call share: the laws, the sets to ask, and why none may be."""
+
+    laws: tuple[str, ...]
+    sets: tuple[str, ...]
+    origin: str
+    fault: str
+
+
+def decide(
+    store: PolicyStore,
+    context: RequestContext,
+    evidence: Mapping[Category, Evidence],
+    *,
+    endpoint: Endpoint,
+    local: Endpoint | None,
+) -> Decision:
+    """What may happen to each category found, were the request sent to this endpoint.
+
+    Nothing found is a category of its own, `none`. At a local endpoint the only treatments are
+    LOCAL and BLOCKED; at others LOCAL is given only where `local` may have the request. The reasons
+    of a category are the forbids that denied milder treatments, then the permits of the one given.
+    """
+    home = endpoint if endpoint.local else local
+    asked = (endpoint, home) if home else (endpoint,)
+    sitting = _sit(store, context, *asked)
+    subject = ("egress", *(one.id for one in asked))
+    climb = partial(_climb, endpoint=endpoint, home=home)
+    verdicts = {
+        category: _verdict(store, context, sitting, category, proof, subject, climb)
+        for category, proof in (evidence or {NONE: Evidence()}).items()
+    }
+    return Decision(
+        endpoint=endpoint.id,
+        treatments=MappingProxyType({name: one.treatment for name, one in verdicts.items()}),
+        regions=sitting.laws,
+        reasons=MappingProxyType({name: _reasons(store, one) for name, one in verdicts.items()}),
+        digest=store.digest,
+        errors=tuple(sorted({error for one in verdicts.values() for error in one.errors})),
+    )
+
+
+def decide_output(
+    store: PolicyStore, context: RequestContext, category: Category, *, endpoint: Endpoint
+) -> tuple[Treatment, tuple[Reason, ...]]:
+    """How an answer may show a category: CLEAR, REDACTED (masked) or BLOCKED, and why."""
+    sitting = _sit(store, context, endpoint)
+    climb = partial(_first, rungs=SHOW, endpoint=endpoint)
+    subject = ("output", endpoint.id)
+    verdict = _verdict(store, context, sitting, category, Evidence(), subject, climb)
+    return verdict.treatment, _reasons(store, verdict)
+
+
+def may_restore(
+    store: PolicyStore,
+    context: RequestContext,
+    category: Category,
+    *,
+    endpoint: Endpoint,
+    sink: Literal["text", "tool", "url"],
+    tool_declared: bool = False,
+) -> bool:
+    """Tells whether originals of a category may replace pseudonyms where the sink says.
+
+    `tool_declared` states that the deployment declares the tool as inside its trust boundary.
+    """
+    sitting = _sit(store, context, endpoint)
+    climb = partial(_first, rungs={REIDENTIFY: Treatment.CLEAR}, endpoint=endpoint)
+    subject = ("restore", endpoint.id)
+    restoring = Restoring(sink, tool_declared)
+    verdict = _verdict(store, context, sitting, category, Evidence(), subject, climb, restoring)
+    return verdict.treatment is Treatment.CLEAR
+
+
+def may_process_unaudited(
+    store: PolicyStore,
+    context: RequestContext,
+    evidence: Mapping[Category, Evidence],
+    *,
+    endpoint: Endpoint,
+) -> bool:
+    """Tells whether a request may go on at an endpoint although it cannot be recorded."""
+    sitting = _sit(store, context, endpoint)
+    climb = partial(_first, rungs={PROCESS_UNAUDITED: Treatment.CLEAR}, endpoint=endpoint)
+    subject = ("unaudited", endpoint.id)
+    return all(
+        _verdict(store, context, sitting, category, proof, subject, climb).treatment
+        is Treatment.CLEAR
+        for category, proof in (evidence or {NONE: Evidence()}).items()
+    )
+
+
+def _sit(store: PolicyStore, context: RequestContext, *endpoints: Endpoint) -> _Sitting:
+    laws = store.regions.applicable(
+        origin=context.origin, establishment=context.principal.establishment
+    )
+    origin = context.origin if store.regions.known(context.origin) else ""
+    # Where the origin is not known, a rule that tests it cannot be relied on, and some law that was
+    # not asked may protect the person: what leaves must be permitted everywhere as well.
+    sets = laws if laws and origin else (*laws, EVERYWHERE)
+    return _Sitting(laws, sets, origin, _unfit(store, context, endpoints))
+
+
+def _unfit(store: PolicyStore, context: RequestContext, endpoints: tuple[Endpoint, ...]) -> str:
+    """Class of error of a context that policies cannot be asked about; empty when they can.
+
+    Principals and endpoints must equal those that were loaded, since rules judge the loaded facts.
+    """
+    words = store.vocabulary
+    if store.principals.get(context.principal.id) != context.principal:
+        return "UnknownPrincipal"
+    if any(store.endpoints.get(endpoint.id) != endpoint for endpoint in endpoints):
+        return "UnknownEndpoint"
+    if context.purpose not in words["purpose"]:
+        return "UnknownPurpose"
+    if context.basis not in words["basis"]:
+        return "UnknownBasis"
+    if not context.consents <= words["consent"]:
+        return "UnknownConsent"
+    if not context.filings <= words["filing"]:
+        return "UnknownFiling"
+    return ""
+
+
+def _verdict(
+    store: PolicyStore,
+    context: RequestContext,
+    sitting: _Sitting,
+    category: Category,
+    evidence: Evidence,
+    subject: tuple[Hashable, ...],
+    climb: _Climb,
+    restoring: Restoring | None = None,
+) -> Verdict:
+    """The strictest verdict of all the sets that hold; remembered by its subject."""
+    if sitting.fault:
+        return Verdict(Treatment.BLOCKED, (), (sitting.fault,))
+    classified = category if category in store.categories else UNKNOWN
+    try:
+        this = case(context, classified, evidence, origin=sitting.origin)
+    except (TypeError, ValueError):
+        return Verdict(Treatment.BLOCKED, (), ("InvalidFacts",))
+    key = (subject, sitting.sets, this, restoring)
+    known = store.memo.get(key)
+    if known:
+        return known
+    told = facts(this, restoring)
+    each = [climb(partial(_inquire, store, law, this.principal, told)) for law in sitting.sets]
+    strictest = max(one.treatment for one in each)
+    deciding = [policy for one in each if one.treatment is strictest for policy in one.policies]
+    verdict = Verdict(
+        strictest,
+        tuple(dict.fromkeys(deciding)),
+        tuple(sorted({error for one in each for error in one.errors})),
+    )
+    store.memo.put(key, verdict)
+    return verdict
+
+
+def _inquire(
+    store: PolicyStore, law: str, principal: str, context: str, action: str, endpoint: Endpoint
+) -> Answer:
+    return ask(
+        request(principal=principal, action=action, endpoint=endpoint.id, context=context),
+        policies=store.sets[law],
+        entities=store.entities,
+        schema=store.schema,
+    )
+
+
+def _climb(inquire: _Inquire, *, endpoint: Endpoint, home: Endpoint | None) -> Verdict:
+    """One law's verdict on sending to an endpoint, or else staying at home."""
+    at_home = inquire(PROCESS_LOCALLY, home or endpoint)
+    if at_home.fault:
+        return Verdict(Treatment.BLOCKED, (), (at_home.fault,))
+    if at_home.policies and not at_home.allowed:
+        return Verdict(Treatment.BLOCKED, at_home.policies)
+    sent = Verdict(Treatment.BLOCKED)
+    if not endpoint.local:
+        sent = _first(inquire, rungs=SEND, endpoint=endpoint)
+    if sent.treatment is Treatment.BLOCKED and home and at_home.allowed:
+        return Verdict(Treatment.LOCAL, (*sent.policies, *at_home.policies), sent.errors)
+    return sent
+
+
+def _first(inquire: _Inquire, *, rungs: Mapping[str, Treatment], endpoint: Endpoint) -> Verdict:
+    """The first rung that is allowed without error; BLOCKED when none is."""
+    denied: list[str] = []
+    faults: list[str] = []
+    for action, treatment in rungs.items():
+        answer = inquire(action, endpoint)
+        denied += answer.policies
+        if answer.fault:
+            faults.append(answer.fault)
+        if answer.allowed:
+            return Verdict(treatment, tuple(dict.fromkeys(denied)), tuple(faults))
+    return Verdict(Treatment.BLOCKED, tuple(dict.fromkeys(denied)), tuple(faults))
+
+
+def _reasons(store: PolicyStore, verdict: Verdict) -> tuple[Reason, ...]:
+    return tuple(store.reasons[policy] for policy in verdict.policies)

@@ -1,0 +1,253 @@
+"""Loader: policy files and the data they speak of → one immutable, self-tested `PolicyStore`.
+
+The directory holds `schema.cedarschema` (the words), `00-base.cedar` (rules that hold everywhere),
+`<region>.cedar` for each loaded region, and overlays: any other `*.cedar`, which tighten every law.
+Each law is a set of its own, base + law + overlays. Laws are never put into one set, since a permit
+of one would then license what another leaves denied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cedarpy import Entities, PolicySet, Schema
+
+from guardrail.endpoints import check_endpoints
+from guardrail.errors import ConfigError, PolicyUnavailable
+from guardrail.policy.cedar import (
+    MAX_BYTES,
+    Rule,
+    Source,
+    ask,
+    entity_set,
+    parse,
+    parse_schema,
+    policy_set,
+    validate,
+)
+from guardrail.policy.entities import check_classes, check_principals, check_words, entities
+from guardrail.policy.lint import lint
+from guardrail.policy.questions import Case, facts, request
+from guardrail.policy.verdicts import Memo
+from guardrail.policy.vocabulary import (
+    PROCESS_LOCALLY,
+    PROCESS_UNAUDITED,
+    SEND,
+    SHOW,
+    vocabulary,
+)
+from guardrail.regions import Regions
+from guardrail.taxonomy import CATEGORIES, NONE, Taxonomy
+from guardrail.types import Category, Endpoint, Principal, Reason
+
+SCHEMA = "schema.cedarschema"
+BASE = "00-base"
+EVERYWHERE = ""
+"""Key of the set that holds where no law applies: base and overlays."""
+
+MEMO_SIZE = 8192
+
+_CANARY = """
+@id("canary.permit") @title("p") permit (principal, action, resource);
+@id("canary.forbid") @title("f") forbid (principal, action, resource) when { context.stop };
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyStore:
+    """All that deciding needs, parsed once; nothing in it changes but the memory of verdicts.
+
+    `digest` identifies the bytes of policies and regions (SHA-256, hex). `sets` holds one parsed
+    set per law, and one under `EVERYWHERE` for where none applies; `rules` the same as text and
+    tree. `vocabulary` has keys purpose, basis, consent, filing, agreement, sector.
+    """
+
+    digest: str
+    regions: Regions
+    reasons: Mapping[str, Reason]
+    vocabulary: Mapping[str, frozenset[str]]
+    categories: frozenset[Category]
+    principals: Mapping[str, Principal]
+    endpoints: Mapping[str, Endpoint]
+    rules: Mapping[str, tuple[Rule, ...]] = field(repr=False)
+    sets: Mapping[str, PolicySet] = field(repr=False)
+    schema: Schema = field(repr=False)
+    entities: Entities = field(repr=False)
+    memo: Memo = field(repr=False, compare=False)
+
+
+def load_policies(
+    directory: Path,
+    *,
+    regions: Regions,
+    taxonomy: Taxonomy,
+    endpoints: Sequence[Endpoint],
+    principals: Sequence[Principal],
+) -> PolicyStore:
+    """Gives the policies of a directory, checked against the data they will be asked about.
+
+    Raises:
+        ConfigError: anything at all is wrong; each problem of a rule reads
+            `policies/eu.cedar:12:7: message`.
+        PolicyUnavailable: the engine fails its self-test.
+    """
+    sources, problems = _read(directory, regions)
+    categories = frozenset((*CATEGORIES, *taxonomy.categories.values()))
+    problems += check_endpoints(endpoints, regions)
+    problems += check_classes(regions, categories)
+    problems += check_principals(principals, regions)
+    source = sources.pop(SCHEMA, Source(name=SCHEMA, text=""))
+    schema, faults = parse_schema(source)
+    words = vocabulary(source.text)
+    problems += faults or check_words(source.name, words, endpoints, principals)
+    data = entities(regions, categories, endpoints, principals)
+    rules, faults = _rules(sources, schema, data, regions)
+    problems += faults
+    if problems or schema is None:
+        raise ConfigError(problems)
+    try:
+        world = entity_set(data, schema)
+    except ValueError as error:
+        raise ConfigError([f"{source.name}: {error}"]) from None
+
+    overlays = [one for stem in rules if stem not in (BASE, *regions.ids) for one in rules[stem]]
+    laws = {EVERYWHERE: (*rules[BASE], *overlays)}
+    laws |= {law: (*rules[BASE], *rules[law], *overlays) for law in regions.ids}
+    store = PolicyStore(
+        digest=_digest((source, *sources.values()), regions),
+        regions=regions,
+        reasons=MappingProxyType({one.id: _reason(one) for file in rules.values() for one in file}),
+        vocabulary=MappingProxyType(words),
+        categories=categories,
+        principals=MappingProxyType({principal.id: principal for principal in principals}),
+        endpoints=MappingProxyType({endpoint.id: endpoint for endpoint in endpoints}),
+        rules=MappingProxyType(laws),
+        sets=MappingProxyType({law: policy_set(members) for law, members in laws.items()}),
+        schema=schema,
+        entities=world,
+        memo=Memo(MEMO_SIZE),
+    )
+    selftest(store)
+    return store
+
+
+def selftest(store: PolicyStore) -> None:
+    """Proves, on the calling thread, that the engine permits, forbids and evaluates every set.
+
+    An engine short of stack skips rules at random (cedar#1814, cedar#322), so what serves must
+    prove itself where it serves.
+
+    Raises:
+        PolicyUnavailable: a known permit does not allow, a known forbid does not deny, or a rule
+            of a loaded set cannot be evaluated.
+    """
+    canary = policy_set(parse(Source(name="canary", text=_CANARY))[0])
+    asked = request(principal="a", action="a", endpoint="a", context="{}")
+    for stop in (False, True):
+        answer = ask(
+            {**asked, "context": {"stop": stop}},
+            policies=canary,
+            entities=store.entities,
+            schema=None,
+        )
+        if answer.fault or answer.allowed is stop:
+            raise PolicyUnavailable("the policy engine fails its self-test")
+    endpoint, principal = next(iter(store.endpoints), ""), next(iter(store.principals), "")
+    if not endpoint or not principal:
+        return  # nothing can be asked, so nothing can be allowed
+    purpose, basis = min(store.vocabulary["purpose"]), min(store.vocabulary["basis"])
+    context = facts(Case(principal, NONE, "", purpose, basis, (), (), None, 1, 0))
+    for action in (*SEND, *SHOW, PROCESS_LOCALLY, PROCESS_UNAUDITED):
+        asked = request(principal=principal, action=action, endpoint=endpoint, context=context)
+        for law, policies in store.sets.items():
+            fault = ask(
+                asked, policies=policies, entities=store.entities, schema=store.schema
+            ).fault
+            if fault:
+                raise PolicyUnavailable(f"the policies of {law or BASE} cannot be asked: {fault}")
+
+
+def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[str]]:
+    """The files by stem (the schema by its name), base first, and what is missing or unreadable."""
+    needed = [SCHEMA, f"{BASE}.cedar", *(f"{law}.cedar" for law in regions.ids)]
+    names = dict.fromkeys([*needed, *sorted(file.name for file in directory.glob("*.cedar"))])
+    sources: dict[str, Source] = {}
+    problems: list[str] = []
+    for name in names:
+        label = f"{directory.name}/{name}"
+        try:
+            with (directory / name).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+            text = content[:MAX_BYTES].decode() if len(content) <= MAX_BYTES else None
+        except OSError:
+            problems.append(f"{label}: cannot be read; every loaded region needs its file")
+        except UnicodeDecodeError:
+            problems.append(f"{label}: not UTF-8; save it as UTF-8")
+        else:
+            if text is None:
+                problems.append(f"{label}: larger than 1 MiB; split it into several files")
+            else:
+                sources[name.removesuffix(".cedar")] = Source(name=label, text=text)
+    return sources, problems
+
+
+def _rules(
+    sources: Mapping[str, Source],
+    schema: Schema | None,
+    data: Sequence[Mapping[str, Any]],
+    regions: Regions,
+) -> tuple[dict[str, tuple[Rule, ...]], list[str]]:
+    """The rules of each file, by its stem, and everything that is wrong with them."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for entity in data:
+        known[entity["uid"]["type"]].add(entity["uid"]["id"])
+    rules: dict[str, tuple[Rule, ...]] = {}
+    problems: list[str] = []
+    for stem, source in sources.items():
+        parsed, faults = parse(source)
+        problems += faults
+        if not parsed and not faults:
+            problems.append(f"{source.name}: holds no rule; write one or remove the file")
+        overlay = stem not in (BASE, *regions.ids)
+        for rule in parsed:
+            problems += lint(rule, known=known, overlay=overlay)
+            problems += validate(rule, schema) if schema else []
+        rules[stem] = tuple(parsed)
+    problems += _duplicates([rule for file in rules.values() for rule in file])
+    return rules, problems
+
+
+def _duplicates(rules: Sequence[Rule]) -> list[str]:
+    first: dict[str, Rule] = {}
+    problems: list[str] = []
+    for rule in rules:
+        if rule.id and first.setdefault(rule.id, rule) is not rule:
+            problems.append(
+                f"{rule.place()}: [{rule.id}] the @id is taken by {first[rule.id].line}; "
+                "give each rule its own"
+            )
+    return problems
+
+
+def _reason(rule: Rule) -> Reason:
+    return Reason(
+        policy=rule.id,
+        effect=rule.effect,
+        title=rule.annotations.get("title", ""),
+        citation=rule.annotations.get("citation", ""),
+        place=rule.line,
+    )
+
+
+def _digest(sources: Sequence[Source], regions: Regions) -> str:
+    digest = hashlib.sha256(regions.digest.encode())
+    for source in sorted(sources, key=lambda source: source.name):
+        content = source.text.encode()
+        digest.update(f"{source.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""Questions: who asks, about which category, at which endpoint, why → a Cedar request.
+
+A `Case` holds every fact that a rule may test, quantised, so that equal cases have equal answers
+and may be remembered. Words that come from outside are checked against what was loaded before
+they get here: neither an entity id nor a context ever holds text that a caller made up.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NamedTuple
+
+from guardrail.policy.vocabulary import quantised_confidence, quantised_count
+from guardrail.types import Category, Evidence, RequestContext
+
+MAX_AGE = 150
+
+
+class Case(NamedTuple):
+    """The facts of one question, quantised; hashable."""
+
+    principal: str
+    category: Category
+    origin: str
+    purpose: str
+    basis: str
+    consents: tuple[str, ...]
+    filings: tuple[str, ...]
+    age: int | None
+    findings: int
+    confidence: int
+
+
+class Restoring(NamedTuple):
+    """Where an original would stand, for a question about restoring it."""
+
+    sink: Literal["text", "tool", "url"]
+    tool_declared: bool
+
+
+def case(context: RequestContext, category: Category, evidence: Evidence, *, origin: str) -> Case:
+    """The case of one category in one request; `origin` is empty where it is not known.
+
+    Raises:
+        ValueError: the evidence counts nothing, its score is not in [0, 1], or the age is not one.
+    """
+    if context.age is not None and not 0 <= context.age <= MAX_AGE:
+        raise ValueError("an age is in [0, 150]")
+    return Case(
+        principal=context.principal.id,
+        category=category,
+        origin=origin,
+        purpose=context.purpose,
+        basis=context.basis,
+        consents=tuple(sorted(context.consents)),
+        filings=tuple(sorted(context.filings)),
+        age=context.age,
+        findings=quantised_count(evidence.count),
+        confidence=quantised_confidence(evidence.score),
+    )
+
+
+def facts(case: Case, restoring: Restoring | None = None) -> str:
+    """The Cedar context of a case, as JSON."""
+    context: dict[str, Any] = {
+        "category": _entity("Category", case.category),
+        "origin": _entity("Jurisdiction", case.origin),
+        "purpose": _entity("Purpose", case.purpose),
+        "basis": _entity("Basis", case.basis),
+        "consents": [_entity("Consent", consent) for consent in case.consents],
+        "filings": [_entity("Filing", filing) for filing in case.filings],
+        "count": case.findings,
+        "confidence": case.confidence,
+    }
+    if case.age is not None:
+        context["age"] = case.age
+    if restoring:
+        context["sink"] = _entity("Sink", restoring.sink)
+        context["toolDeclared"] = restoring.tool_declared
+    return json.dumps(context)
+
+
+def request(*, principal: str, action: str, endpoint: str, context: str) -> dict[str, Any]:
+    """The Cedar request: may this application do this at this endpoint?"""
+    return {
+        "principal": uid("App", principal),
+        "action": uid("Action", action),
+        "resource": uid("Endpoint", endpoint),
+        "context": context,
+    }
+
+
+def uid(kind: str, name: str) -> dict[str, str]:
+    """An entity's id in the form that the engine reads quickest."""
+    return {"type": kind, "id": name}
+
+
+def _entity(kind: str, name: str) -> dict[str, dict[str, str]]:
+    return {"__entity": uid(kind, name)}

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from guardrail.errors import ConfigError
+from guardrail.regions import COUNTRIES, Regions, load_regions
+from guardrail.taxonomy import PERSONAL
+
+SHIPPED = load_regions(Path(__file__).parents[1] / "regions")
+
+MINIMAL = """
+id = "xx"
+name = "Somewhere"
+jurisdictions = ["CH"]
+statutes = ["Act"]
+child_age = 16
+dsar_days = 30
+min_log_days = 0
+sources = ["https://example.org"]
+last_reviewed = 2026-01-01
+reviewer = "nobody"
+"""
+
+
+def region(tmp_path: Path, text: str, *, name: str = "xx") -> Regions:
+    directory = tmp_path / "regions"
+    directory.mkdir(exist_ok=True)
+    (directory / f"{name}.toml").write_text(text)
+    return load_regions(directory)
+
+
+def test_shipped_regions_load() -> None:
+    assert SHIPPED.ids == ("eu", "uk", "us")
+    assert all(one.id == key for key, one in SHIPPED.regions.items())
+    assert SHIPPED.regions["eu"].last_reviewed >= date(2026, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("laws", "origin", "establishment"),
+    [
+        (("eu",), "DE", "DE"),
+        (("eu",), "NO", ""),
+        (("eu",), "RE", ""),
+        (("eu",), "BR", "FR"),
+        (("uk",), "GB", "GB"),
+        (("uk",), "GB-SCT", "BR"),
+        (("us",), "US-CA", ""),
+        (("us",), "PR", ""),
+        (("eu", "us"), "US", "DE"),
+        (("eu", "uk"), "GB", "IE"),
+        ((), "BR", "CH"),
+        ((), "", ""),
+        ((), "UK", "Germany"),
+    ],
+)
+def test_laws_apply_to_people_and_companies_in_their_territory(
+    laws: tuple[str, ...], origin: str, establishment: str
+) -> None:
+    assert laws == SHIPPED.applicable(origin=origin, establishment=establishment)
+
+
+@pytest.mark.parametrize("place", ["DE", "GB", "BR", "EU", "EEA", "US-CA", "GB-WLS"])
+def test_place_is_known(place: str) -> None:
+    assert SHIPPED.known(place)
+
+
+@pytest.mark.parametrize("place", ["", "UK", "de", "Germany", "DE-BY", "XX", "DE,FR"])
+def test_place_is_not_known(place: str) -> None:
+    assert not SHIPPED.known(place)
+
+
+def test_all_countries_of_iso_3166_are_known() -> None:
+    assert len(COUNTRIES) == 249
+
+
+def test_union_has_27_members_and_the_area_three_more() -> None:
+    assert len(SHIPPED.regions["eu"].groups["EU"]) == 27
+    assert len(SHIPPED.regions["eu"].groups["EEA"]) == 4
+
+
+def test_classes_are_made_of_personal_categories() -> None:
+    for one in SHIPPED.regions.values():
+        for members in one.classes.values():
+            assert set(members) <= set(PERSONAL)
+
+
+def test_minimal_region_loads_and_is_frozen(tmp_path: Path) -> None:
+    loaded = region(tmp_path, MINIMAL).regions["xx"]
+    assert loaded.breach_hours is None
+    with pytest.raises(ValidationError):
+        loaded.child_age = 3
+
+
+def test_digest_changes_with_any_byte(tmp_path: Path) -> None:
+    assert (
+        region(tmp_path, MINIMAL).digest
+        == region(tmp_path, MINIMAL).digest
+        != region(tmp_path, MINIMAL + "#").digest
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        ("regions/xx.toml: surprise: unknown key; use one of adequacy,", MINIMAL + "surprise = 1"),
+        ("regions/xx.toml: name: missing; add it", MINIMAL.replace("name", "# name")),
+        ("regions/xx.toml: child_age: Input should be a valid", MINIMAL.replace("16", '"16"')),
+        ("regions/xx.toml: dsar_days: Input should be", MINIMAL.replace("30", "0")),
+        ("regions/xx.toml: not a TOML file: ", MINIMAL + "="),
+        ("regions/xx.toml: id: is 'yy'; name the file yy.toml", MINIMAL.replace("xx", "yy")),
+        (
+            "regions/xx.toml: jurisdictions: no place 'UK'; write GB, the ISO 3166-1 code",
+            MINIMAL.replace("CH", "UK"),
+        ),
+        (
+            "regions/xx.toml: adequacy: no place 'de'; write DE, in capitals",
+            MINIMAL + 'adequacy = ["de"]',
+        ),
+        (
+            "regions/xx.toml: adequacy: no place 'EEA'; write an ISO 3166-1 code such as DE, or "
+            "declare it under [groups] of a region file",
+            MINIMAL + 'adequacy = ["EEA"]',
+        ),
+        (
+            "regions/xx.toml: groups.A1: contains itself; remove it from what it contains",
+            MINIMAL + '[groups]\nA1 = ["B1"]\nB1 = ["A1"]',
+        ),
+        (
+            "regions/xx.toml: groups.A1: no place 'B1'; write",
+            MINIMAL + '[groups]\nA1 = ["B1"]',
+        ),
+    ],
+)
+def test_problem_names_file_and_path(tmp_path: Path, problem: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        region(tmp_path, text)
+    assert any(one.startswith(problem) for one in caught.value.problems)
+
+
+def test_group_is_declared_once(tmp_path: Path) -> None:
+    text = MINIMAL + '[groups]\nBENELUX = ["BE", "NL", "LU"]'
+    region(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        region(tmp_path, text.replace('"xx"', '"zz"'), name="zz")
+    assert caught.value.problems == (
+        "regions/zz.toml: groups.BENELUX: declared in regions/xx.toml too; keep one",
+    )
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        region(tmp_path, MINIMAL.replace("30", "0").replace("16", "99"))
+    assert len(caught.value.problems) == 2
+
+
+def test_no_region_is_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no region files"):
+        load_regions(tmp_path)
+    with pytest.raises(ConfigError, match="no region files"):
+        load_regions(tmp_path / "absent")
