@@ -1,0 +1,1 @@
+"""Text → findings. Nothing here changes text, and no finding holds any."""

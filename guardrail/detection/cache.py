@@ -1,0 +1,48 @@
+"""Findings of texts seen before: a chat re-sends its history with every turn.
+
+Keys are keyed digests of the text, values are findings; no text is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections import OrderedDict
+
+from guardrail.types import Finding
+
+
+class FindingCache:
+    """Least-recently-used map from a text to its findings; safe to use from several threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[bytes, tuple[Finding, ...]] = OrderedDict()
+
+    def key(self, *parts: str) -> bytes:
+        """The digest under which findings of these texts are kept."""
+        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        for part in parts:
+            encoded = part.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "big"))
+            digest.update(encoded)
+        return digest.digest()
+
+    def get(self, key: bytes) -> tuple[Finding, ...] | None:
+        """The findings kept under `key`, or None."""
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+            return found
+
+    def put(self, key: bytes, findings: tuple[Finding, ...]) -> None:
+        """Keeps findings, dropping the least recently used beyond the size."""
+        with self._lock:
+            self._entries[key] = findings
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)

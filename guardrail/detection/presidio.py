@@ -1,0 +1,106 @@
+"""Presidio's pattern recognizers as rules: their patterns, checksums and context words, offline.
+
+Presidio runs each recognizer over the whole text through a tokenizer; here the same patterns run
+only where they can match, and on streams. Its e-mail and URL recognizers fetch publicsuffix.org
+when first used, so neither is built: e-mail has a rule of its own (`identifiers.py`).
+
+Source: https://microsoft.github.io/presidio/supported_entities/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from presidio_analyzer import Pattern, PatternRecognizer, predefined_recognizers
+
+from guardrail.detection.patterns import Rule, Scope, Validator
+
+RECOGNIZERS: tuple[str, ...] = tuple(
+    (
+        "CreditCardRecognizer IbanRecognizer IpRecognizer MacAddressRecognizer CryptoRecognizer "
+        "UsSsnRecognizer UsItinRecognizer UsPassportRecognizer UsLicenseRecognizer "
+        "UsBankRecognizer AbaRoutingRecognizer UsMbiRecognizer MedicalLicenseRecognizer "
+        "UsHealthInsuranceMemberIdRecognizer "
+        "NhsRecognizer UkNinoRecognizer UkPassportRecognizer UkDrivingLicenceRecognizer "
+        "UkPostcodeRecognizer "
+        "DeTaxIdRecognizer DeIdCardRecognizer DePassportRecognizer DeSocialSecurityRecognizer "
+        "DeHealthInsuranceRecognizer DeFuehrerscheinRecognizer DeTaxNumberRecognizer "
+        "DeVatIdRecognizer DePlzRecognizer DeKfzRecognizer "
+        "EsNifRecognizer EsNieRecognizer ItFiscalCodeRecognizer PlPeselRecognizer "
+        "SePersonnummerRecognizer FiPersonalIdentityCodeRecognizer AuTfnRecognizer "
+        "AuMedicareRecognizer CaSinRecognizer InAadhaarRecognizer InPanRecognizer "
+        "SgFinRecognizer KrRrnRecognizer ThTninRecognizer TrNationalIdRecognizer "
+        "ZaIdNumberRecognizer"
+    ).split()
+)
+"""Every one of them needs a digit to match, which is what makes them cheap on prose."""
+
+
+_FEW_DIGITS = frozenset(
+    (
+        "IpRecognizer MacAddressRecognizer CryptoRecognizer UsLicenseRecognizer "
+        "UsHealthInsuranceMemberIdRecognizer UkPostcodeRecognizer DeIdCardRecognizer "
+        "DePassportRecognizer DeKfzRecognizer InPanRecognizer"
+    ).split()
+)
+"""Recognizers whose matches may hold fewer than five digits."""
+
+
+_UNBOUNDED = frozenset({"IPv6", "PAN (Low)", "Health insurance member ID (weak)"})
+"""Patterns without a finite width cannot be enforced on a stream; `identifiers.py` has ours."""
+
+
+def presidio_rules(names: Iterable[str] = RECOGNIZERS) -> list[Rule]:
+    """Gives one rule for each pattern of each named Presidio recognizer.
+
+    Raises:
+        ValueError: Presidio has no such pattern recognizer.
+    """
+    rules = []
+    for name in names:
+        kind = getattr(predefined_recognizers, name, None)
+        if kind is None or not issubclass(kind, PatternRecognizer):
+            raise ValueError(f"Presidio has no pattern recognizer called {name!r}")
+        recognizer = kind()
+        patterns: list[Pattern] = recognizer.patterns or []
+        rules += [
+            Rule(
+                entity=recognizer.supported_entities[0],
+                name=f"{name}:{pattern.name}",
+                pattern=pattern.regex,
+                flags=recognizer.global_regex_flags or 0,
+                score=_score(recognizer, pattern.score),
+                validate=_validator(recognizer),
+                context=tuple(recognizer.context or ()),
+                certain=type(recognizer).validate_result is not PatternRecognizer.validate_result,
+                scope=Scope.DIGITS if name in _FEW_DIGITS else Scope.NUMBERS,
+            )
+            for pattern in patterns
+            if pattern.name not in _UNBOUNDED
+        ]
+    return rules
+
+
+def _score(recognizer: PatternRecognizer, score: float) -> float:
+    return score if recognizer.supported_entities[0] not in _WEAK else min(score, 0.3)
+
+
+_WEAK = frozenset({"UK_NHS", "PL_PESEL", "DE_TAX_ID", "DE_LANR", "TH_TNIN", "KR_RRN"})
+"""Entities that are nothing but ten to thirteen digits and would claim order numbers."""
+_STRONG = frozenset({"CREDIT_CARD", "IBAN_CODE", "CRYPTO"})
+"""Entities whose checksum and length together are proof enough without context."""
+
+
+def _validator(recognizer: PatternRecognizer) -> Validator:
+    valid: Callable[[str], bool | None] = recognizer.validate_result
+    invalid: Callable[[str], bool | None] = recognizer.invalidate_result
+    strong = recognizer.supported_entities[0] in _STRONG
+
+    def validate(value: str) -> bool | None:
+        verdict = valid(value)
+        if verdict is False or invalid(value):
+            return False
+        # One check digit lets one number in ten through: a bare run of digits needs context, too.
+        return verdict if strong or not value.isdigit() else None
+
+    return validate
