@@ -1,0 +1,1 @@
+"""JSON, SSE and NDJSON payloads give text units, and take the rewritten text back."""

@@ -1,0 +1,124 @@
+"""A body of any inspectable content type, as one payload and the way back to bytes."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import parse_qsl, urlencode
+
+from guardrail.errors import Refusal
+from guardrail.protocols.payload import Json, dump_json, parse_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A decoded body. `raw` is what arrived, inflated; unchanged payloads leave as `raw`."""
+
+    payload: Json = field(repr=False)
+    raw: bytes = field(repr=False)
+    encode: Callable[[Json], bytes] = field(repr=False)
+
+
+_CONTENT_TYPE = re.compile(r"\s*([\w.+-]+/[\w.+-]+)\s*(?:;(.*))?", re.DOTALL)
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w.-]+)\"?", re.IGNORECASE)
+_UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) -> Body:
+    """Gives the body of a request or response.
+
+    Raises:
+        Refusal: 415 for a content type or charset that cannot be inspected, 400 for a body that
+            is not what its content type says.
+    """
+    match = _CONTENT_TYPE.fullmatch(content_type.lower())
+    if content_type and match is None:
+        raise Refusal(415, "unsupported_media_type", "the content type is not a valid one")
+    media, options = (match[1], match[2] or "") if match else ("", "")
+    charsets = {name.lower() for name in _CHARSET.findall(options)}
+    if len(charsets) > 1:
+        raise Refusal(400, "ambiguous_header", "the content type names two charsets")
+    if charsets - _UTF8:
+        raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
+    if not media and raw.lstrip()[:1] in (b"{", b"[") and json_by_default:
+        media = "application/json"
+    reader = _READERS.get(media) or (_read_json if media.endswith("+json") else None)
+    if reader is None and media.startswith("text/"):
+        reader = _read_text
+    if reader is None:
+        raise Refusal(
+            415,
+            "unsupported_media_type",
+            "this content type cannot be inspected; send JSON, text or a URL-encoded form",
+        )
+    return reader(raw)
+
+
+def _read_json(raw: bytes) -> Body:
+    return Body(payload=parse_json(raw), raw=raw, encode=lambda value: dump_json(value).encode())
+
+
+def _read_text(raw: bytes) -> Body:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(400, "invalid_unicode", "the body is not valid UTF-8") from None
+    return Body(payload=text, raw=raw, encode=lambda value: str(value).encode())
+
+
+def read_form(raw: bytes) -> Body:
+    """Gives a URL-encoded form or query string as an array of [name, value] arrays."""
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=1000,
+        )
+    except ValueError:
+        raise Refusal(400, "invalid_form", "the form is not valid URL-encoded UTF-8") from None
+    return Body(payload=[[name, value] for name, value in pairs], raw=raw, encode=_encode_form)
+
+
+def _encode_form(value: Json) -> bytes:
+    pairs = value if isinstance(value, list) else []
+    return urlencode([(str(p[0]), str(p[1])) for p in pairs if isinstance(p, list)]).encode()
+
+
+_READERS: Mapping[str, Callable[[bytes], Body]] = MappingProxyType(
+    {
+        "application/json": _read_json,
+        "text/json": _read_json,
+        "application/x-www-form-urlencoded": read_form,
+    }
+)
+
+
+def inflate(raw: bytes, *, encoding: str, limit: int) -> bytes:
+    """Gives the bytes behind a content encoding, at most `limit` of them.
+
+    Raises:
+        Refusal: 415 for an encoding other than identity, gzip and deflate; 400 for a stream that
+            is corrupt, cut or followed by more; 413 where it inflates beyond `limit`.
+    """
+    if encoding in ("", "identity"):
+        return raw
+    if encoding not in _WBITS:
+        raise Refusal(415, "unsupported_content_encoding", "use identity, gzip or deflate")
+    stream = zlib.decompressobj(_WBITS[encoding])
+    try:
+        inflated = stream.decompress(raw, limit + 1)
+    except zlib.error:
+        raise Refusal(400, "invalid_compression", "the compressed body is corrupt") from None
+    if len(inflated) > limit:
+        raise Refusal(413, "body_too_large", f"the body inflates to more than {limit} bytes")
+    if not stream.eof or stream.unused_data:
+        raise Refusal(400, "invalid_compression", "the compressed body is cut or goes on")
+    return inflated
+
+
+_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}

@@ -1,0 +1,113 @@
+"""Strict JSON in, the same JSON out: nothing ambiguous gets in, no number changes its spelling.
+
+Two parsers that disagree about one text are a way round a guard, so whatever parsers disagree
+about is refused: duplicate keys, lone surrogates, NaN, encodings other than UTF-8, deep nesting.
+
+Source: RFC 8259, sections 4, 8.1 and 9; RFC 7493 (I-JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+
+from guardrail.errors import Refusal
+
+MAX_DEPTH = 64
+"""Arrays and objects inside one another; `json` itself would recurse until the stack ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonNumber:
+    """A number as it was written: `1.0`, `1e400` and thirty digits survive unchanged."""
+
+    lexeme: str
+
+
+Json: TypeAlias = "bool | str | JsonNumber | list[Json] | dict[str, Json] | None"
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse_json(body: bytes) -> Json:
+    """Gives the value of one JSON text; a UTF-8 byte order mark is dropped.
+
+    Raises:
+        Refusal: 400 `invalid_json`, `ambiguous_json`, `invalid_unicode` or `json_too_deep`; 415
+            `unsupported_charset` for UTF-16 and UTF-32. No message quotes the body.
+    """
+    if b"\x00" in body[:4]:
+        raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refusal(400, "invalid_unicode", "the body is not valid UTF-8") from None
+    if _depth(body) > MAX_DEPTH:
+        raise Refusal(400, "json_too_deep", f"JSON nested deeper than {MAX_DEPTH} levels")
+    try:
+        value: Json = _DECODER.decode(text)
+    except Refusal:
+        raise
+    except (ValueError, RecursionError):
+        raise Refusal(400, "invalid_json", "the body is not valid JSON") from None
+    if "\\u" in text and _has_surrogate(value):
+        raise Refusal(400, "invalid_unicode", "a JSON string holds half a surrogate pair")
+    return value
+
+
+def _depth(body: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _STRING.sub(b"", body).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise Refusal(400, "ambiguous_json", "a JSON object names one key twice")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Refusal(400, "invalid_json", f"{name.lstrip('-')} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_int=JsonNumber,
+    parse_float=JsonNumber,
+    parse_constant=_refuse_constant,
+)
+
+
+def _has_surrogate(value: Json) -> bool:
+    if isinstance(value, str):
+        return _SURROGATE.search(value) is not None
+    if isinstance(value, list):
+        return any(map(_has_surrogate, value))
+    if isinstance(value, dict):
+        return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
+    return False
+
+
+def dump_json(value: Json) -> str:
+    """Gives compact ASCII JSON; keys keep their order and numbers their spelling.
+
+    >>> dump_json(parse_json(b'{"a": [1.0, 12345678901234567890], "b": "\\u00e9"}'))
+    '{"a":[1.0,12345678901234567890],"b":"\\\\u00e9"}'
+    """
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, JsonNumber):
+        return value.lexeme
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(k)}:{dump_json(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(dump_json, value)) + "]"
+    return json.dumps(value)

@@ -1,0 +1,1 @@
+"""Text and substitutions give text, and back: whole, streamed, or inside streamed JSON."""

@@ -1,0 +1,336 @@
+"""Text rewritten while it streams: what is released equals what the whole text would have become.
+
+For every way of cutting a text into chunks, the released pieces joined are `transform` of the whole
+text. The transformer holds only from the leftmost position where some rule still waits for text
+(`frontier` tells where that is); everything before that position is decided:
+
+- A match that starts before the frontier cannot change, and no further one can start there.
+- Each code point belongs to the best accepted match that covers it: highest priority, then longest,
+  then leftmost, then by name. A match may begin no later than what it covers, so the owner of every
+  code point before the frontier is known, however far the matches reach beyond it.
+- A run of code points with one owner is replaced once, by its owner's replacement. So the loser of
+  an overlap keeps what the winner leaves of it, and neither's tail is ever uncovered.
+
+A rule never matches two overlapping stretches: after an accepted match its search resumes at the
+end of it, after a refused one at the next code point, so that a refused match hides no valid one.
+
+Memory per stream is bounded by the widest rule plus `CONTEXT`, which is kept of the text already
+released for look-behinds and rewrites. A feed costs two searches of what is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import groupby, pairwise
+
+import regex
+
+from guardrail.errors import Unavailable
+from guardrail.transform.frontier import Piece, leading_flags, survey
+
+CONTEXT = 128
+"""Code points of original text before a match that its rewrite and look-behinds may see."""
+
+MAX_WIDTH = 8192
+"""Code points that a match may span, and that a look-ahead may see beyond it."""
+
+_SLACK = 1024  # released text is cut off in steps of this many code points, not at each feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRule:
+    """What to look for and what to put in its place.
+
+    `pattern` is in the syntax of mrab `regex`, of finite width. `rewrite` gets the matched text and
+    up to `CONTEXT` code points of original text before it; it gives the replacement, or None when
+    the match does not count. It is called once per match. Where matches of several rules overlap,
+    the highest `priority` wins.
+    """
+
+    name: str
+    pattern: str
+    flags: int = 0
+    priority: int = 0
+    rewrite: Callable[[str, str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The compiled patterns of a set of rules; it knows nothing of rewrites and is shared.
+
+    `full` is one pattern per rule. `any` and `waits` join the rules of equal flags: `any` matches
+    where one of them matches, `waits` where one of them waits for text.
+    """
+
+    full: tuple[regex.Pattern[str], ...]
+    any: tuple[regex.Pattern[str], ...]
+    waits: tuple[regex.Pattern[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRules:
+    """Rules that stream exactly, with their compiled patterns. Immutable; share it freely."""
+
+    rules: tuple[StreamRule, ...]
+    _engine: _Engine = field(repr=False)
+
+    def bind(self, rewrites: Mapping[str, Callable[[str, str], str | None]]) -> CompiledRules:
+        """Gives the same rules with other rewrites, by rule name; nothing is compiled anew.
+
+        Raises: ValueError when a name is not one of the rules'.
+        """
+        if unknown := rewrites.keys() - {rule.name for rule in self.rules}:
+            raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
+        bound = (replace(r, rewrite=rewrites.get(r.name, r.rewrite)) for r in self.rules)
+        return CompiledRules(tuple(bound), self._engine)
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """An accepted match, in offsets from the start of the stream."""
+
+    start: int
+    end: int
+    rank: tuple[int, int, int, str]  # least is best
+    replacement: str = field(repr=False)
+
+
+def compile_rule(rule: StreamRule) -> CompiledRules:
+    """Gives one rule ready to use; see `compile_rules`."""
+    return compile_rules((rule,))
+
+
+def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
+    """Gives rules ready to use; patterns compiled before are not compiled again.
+
+    Raises: ValueError naming the rule that cannot be streamed exactly: its pattern is wrong, may
+    match nothing, has no finite width or one above `MAX_WIDTH`, looks behind more than `CONTEXT`,
+    or uses a construct whose reach is not known; or two rules bear one name.
+
+    >>> rule = StreamRule(name="ssn", pattern=r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+    ...                   rewrite=lambda text, left: "[SSN]")
+    >>> stream = StreamTransformer(compile_rules([rule]))
+    >>> [stream.feed(chunk) for chunk in ("no. 078-", "05-11", "20.")], stream.flush()
+    (['no. ', '', '[SSN].'], '')
+    """
+    rules = tuple(rules)
+    names = [rule.name for rule in rules]
+    for rule in rules:
+        if names.count(rule.name) > 1:
+            raise ValueError(f"rule {rule.name}: two rules bear this name")
+        try:
+            _surveyed(rule.pattern, rule.flags, 0)
+        except ValueError as error:
+            raise ValueError(f"rule {rule.name}: {error}") from None
+    return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
+
+
+@lru_cache(maxsize=1024)
+def _surveyed(pattern: str, flags: int, number: int) -> tuple[Piece, int]:
+    """The pattern as a piece, and the flags that piece is to be compiled with."""
+    try:
+        regex.compile(pattern, flags | regex.V0)
+    except (regex.error, ValueError) as error:
+        raise ValueError(f"is not a pattern: {error}") from None
+    bare, inline = leading_flags(pattern)
+    flags |= inline
+    piece = survey(bare, flags, prefix=f"r{number}_")
+    for broken, problem in (
+        (piece.low < 1, "may match nothing"),
+        (piece.high > MAX_WIDTH, f"is {piece.high} wide, above {MAX_WIDTH}"),
+        (piece.ahead > MAX_WIDTH, f"looks {piece.ahead} ahead, above {MAX_WIDTH}"),
+        (piece.behind > CONTEXT, f"looks {piece.behind} behind, above {CONTEXT}"),
+    ):
+        if broken:
+            raise ValueError(problem)
+    return piece, flags & ~regex.X | regex.V0
+
+
+@lru_cache(maxsize=128)
+def _engine(patterns: tuple[tuple[str, int], ...]) -> _Engine:
+    surveyed = [_surveyed(pattern, flags, n) for n, (pattern, flags) in enumerate(patterns)]
+    surveyed.sort(key=lambda entry: entry[1])
+    grouped = [
+        (flags, [piece for piece, _ in group])
+        for flags, group in groupby(surveyed, key=lambda entry: entry[1])
+    ]
+    return _Engine(
+        tuple(regex.compile(pattern, flags | regex.V0) for pattern, flags in patterns),
+        tuple(regex.compile("|".join(p.source for p in ps), flags) for flags, ps in grouped),
+        tuple(regex.compile("|".join(p.waits for p in ps), flags) for flags, ps in grouped),
+    )
+
+
+def transform(rules: CompiledRules, text: str) -> str:
+    """Gives the whole text rewritten, in one pass and without any of the streaming machinery."""
+    found: list[_Match] = []
+    for rule, pattern in zip(rules.rules, rules._engine.full, strict=True):
+        found += _accepted(rule, pattern, text, until=len(text))[0]
+    return _render(text, found, end=len(text))[0]
+
+
+def _accepted(
+    rule: StreamRule,
+    pattern: regex.Pattern[str],
+    text: str,
+    *,
+    at: int = 0,
+    until: int,
+    origin: int = 0,
+) -> tuple[list[_Match], int]:
+    """The matches that start in `text[at:until]` and count, and where the search resumes.
+
+    `origin` is the offset of `text` in the stream; the offsets of matches are the stream's.
+    """
+    found = []
+    while (match := pattern.search(text, at)) and match.start() < until:
+        start, end = match.span()
+        replacement = rule.rewrite(match[0], text[max(0, start - CONTEXT) : start])
+        if replacement is None:
+            at = start + 1
+            continue
+        rank = (-rule.priority, start - end, origin + start, rule.name)
+        found.append(_Match(origin + start, origin + end, rank, replacement))
+        at = end
+    return found, max(at, until)
+
+
+def _render(
+    text: str,
+    found: list[_Match],
+    *,
+    begin: int = 0,
+    end: int,
+    origin: int = 0,
+    owner: _Match | None = None,
+) -> tuple[str, _Match | None]:
+    """The stream's code points from `begin` to `end` rewritten, and who owns the last of them.
+
+    `owner` is who owned the code point before `begin`: its replacement stands there already.
+    """
+    coming = sorted(found, key=lambda match: match.start, reverse=True)
+    inner = {edge for match in found for edge in (match.start, match.end) if begin < edge < end}
+    covering: list[_Match] = []
+    pieces = []
+    for left, right in pairwise(sorted({begin, end} | inner)):
+        while coming and coming[-1].start <= left:
+            covering.append(coming.pop())
+        covering = [match for match in covering if match.end > left]
+        best = min(covering, key=lambda match: match.rank, default=None)
+        if best is None:
+            pieces.append(text[left - origin : right - origin])
+        elif best is not owner:
+            pieces.append(best.replacement)
+        owner = best
+    return "".join(pieces), owner
+
+
+class StreamTransformer:
+    """Rewrites one stream of text. It holds state and belongs to one stream.
+
+    When a rewrite raises, the exception propagates and what was held is dropped; from then on every
+    call raises `Unavailable`, so that nothing undecided is ever released.
+    """
+
+    __slots__ = (
+        "_found",
+        "_frontier",
+        "_origin",
+        "_owner",
+        "_resume",
+        "_rules",
+        "_stopped",
+        "_text",
+    )
+
+    def __init__(self, rules: CompiledRules) -> None:
+        self._rules = rules
+        self._stopped = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._text = ""  # original: what is held, and before it the context that is kept
+        self._origin = 0  # the offset of _text in the stream
+        self._frontier = 0  # all before it is decided and released
+        self._found: list[_Match] = []  # those that reach beyond the frontier
+        self._owner: _Match | None = None  # of the last code point released
+        self._resume = [0] * len(self._rules.rules)
+
+    @property
+    def held(self) -> int:
+        """How many code points wait to be decided."""
+        return self._origin + len(self._text) - self._frontier
+
+    def feed(self, chunk: str) -> str:
+        """Takes the next chunk and gives the text that no later chunk can change."""
+        self._refuse_if_stopped()
+        try:
+            self._text += chunk
+            return self._release(self._decided())
+        except BaseException:
+            self._stop()
+            raise
+
+    def flush(self) -> str:
+        """Ends the stream and gives the rest of it; the transformer starts anew."""
+        self._refuse_if_stopped()
+        try:
+            rest = self._release(self._origin + len(self._text))
+        except BaseException:
+            self._stop()
+            raise
+        self._begin()
+        return rest
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise Unavailable("an earlier rewrite of this stream failed")
+
+    def _stop(self) -> None:
+        self._begin()
+        self._stopped = True
+
+    def _decided(self) -> int:
+        """The leftmost position where a rule waits for text, or the end of what is known."""
+        decided = len(self._text)
+        held_from = self._frontier - self._origin
+        for waits in self._rules._engine.waits:
+            if match := waits.search(self._text, held_from):
+                decided = min(decided, match.start())
+        return self._origin + decided
+
+    def _release(self, until: int) -> str:
+        begin, origin = self._frontier, self._origin
+        if until == begin:
+            return ""
+        self._find(until)
+        if self._found:
+            text, self._owner = _render(
+                self._text, self._found, begin=begin, end=until, origin=origin, owner=self._owner
+            )
+            self._found = [match for match in self._found if match.end > until]
+        else:
+            text, self._owner = self._text[begin - origin : until - origin], None
+        self._frontier = until
+        # One more than CONTEXT, so that no look-behind takes the first kept one for the start.
+        if (surplus := until - origin - CONTEXT - 1) > _SLACK:
+            self._text = self._text[surplus:]
+            self._origin += surplus
+        return text
+
+    def _find(self, until: int) -> None:
+        """Adds the matches that start between the frontier and `until`, all of them decided."""
+        origin, engine = self._origin, self._rules._engine
+        at, stop = self._frontier - origin, until - origin
+        hits = (pattern.search(self._text, at) for pattern in engine.any)
+        if not any(hit and hit.start() < stop for hit in hits):
+            return
+        for number, (rule, pattern) in enumerate(zip(self._rules.rules, engine.full, strict=True)):
+            resume = max(at, self._resume[number] - origin)
+            found, resume = _accepted(
+                rule, pattern, self._text, at=resume, until=stop, origin=origin
+            )
+            self._found += found
+            self._resume[number] = origin + resume
