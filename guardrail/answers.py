@@ -1,0 +1,345 @@
+"""An answer's bytes in, safe bytes out: whole, line by line, event by event, or as plain text.
+
+An event of a stream is released once every string in it is decided, that is, once no later event
+can turn its text into part of something to mask or restore. What was cut across events comes out
+whole in the first of them. Events are never added, dropped or reordered, so their numbering and
+their terminators stay what the model made them.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol as Interface
+
+from guardrail.errors import Refusal
+from guardrail.guard import Filter
+from guardrail.protocols.bodies import read_body
+from guardrail.protocols.fields import (
+    Action,
+    FieldMap,
+    Leaf,
+    Path,
+    Step,
+    fragments,
+    leaves,
+    locate,
+    rewrite,
+)
+from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_event, parse_event
+from guardrail.protocols.maps import Protocol
+from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
+from guardrail.transform.fragments import JsonFragments, TextTransformer
+from guardrail.transform.stream import StreamTransformer, transform
+
+_WHOLE = frozenset({Action.IDENTIFIER})
+"""Strings that are never cut across events."""
+
+
+class Answer(Interface):
+    """Filters one answer; it holds state and belongs to one exchange."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the next bytes and gives those that are safe to release."""
+        ...
+
+    def close(self) -> bytes:
+        """Ends the answer and gives the rest."""
+        ...
+
+
+class WholeAnswer:
+    """An answer that is read to its end before anything is released."""
+
+    def __init__(
+        self, *, content_type: str, protocol: Protocol, outgoing: Filter, limit: int
+    ) -> None:
+        self._content_type = content_type
+        self._protocol = protocol
+        self._filter = outgoing
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Keeps the bytes; raises Refusal (502) beyond the limit."""
+        self._size += len(data)
+        if self._size > self._limit:
+            raise Refusal(502, "upstream_too_large", "the answer is too large to be inspected")
+        self._parts.append(data)
+        return b""
+
+    def close(self) -> bytes:
+        """Gives the whole answer, filtered. Raises Refusal (502) if it cannot be read."""
+        raw = b"".join(self._parts)
+        if not raw.strip():
+            return raw
+        try:
+            body = read_body(raw, content_type=self._content_type)
+        except Refusal as refusal:
+            raise Refusal(502, "upstream_uninspectable", refusal.message) from None
+        changes = _filtered(body.payload, self._protocol.response, self._filter)
+        return body.encode(rewrite(body.payload, changes)) if changes else raw
+
+
+def _filtered(payload: Json, fields: FieldMap, outgoing: Filter) -> dict[Path, str | None]:
+    """The leaves of a whole payload that filtering changes."""
+    changes: dict[Path, str | None] = {}
+    for leaf in leaves(payload, fields):
+        if leaf.action is Action.STRUCTURE:
+            continue
+        if leaf.action is Action.DERIVED:
+            changes[leaf.path] = None
+            continue
+        text = transform(outgoing.rules(tool=_tool(payload, leaf)), leaf.text)
+        if text != leaf.text:
+            changes[leaf.path] = text
+    return changes
+
+
+def _tool(payload: Json, leaf: Leaf) -> str | None:
+    """The tool whose arguments a leaf belongs to; "" if it has no name, None if there is none."""
+    if Step.INSIDE in leaf.path:
+        holder = leaf.path[: leaf.path.index(Step.INSIDE) - 1]
+    elif leaf.action is Action.JSON_TEXT:
+        holder = leaf.path[:-1]
+    else:
+        return None
+    name = locate(payload, (*holder, "name"))
+    return name if isinstance(name, str) else ""
+
+
+class TextAnswer:
+    """Plain text as it streams; UTF-8 may be cut anywhere."""
+
+    def __init__(self, outgoing: Filter) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._transformer = StreamTransformer(outgoing.rules(tool=None))
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives the text that no later byte can change."""
+        return self._transformer.feed(self._decoder.decode(data)).encode("utf-8", "replace")
+
+    def close(self) -> bytes:
+        """Gives the rest."""
+        rest = self._transformer.feed(self._decoder.decode(b"", final=True))
+        return (rest + self._transformer.flush()).encode("utf-8", "replace")
+
+
+@dataclass(slots=True)
+class _Event:
+    """A framed event that waits until all its strings are decided."""
+
+    payload: Json
+    render: Callable[[Json], bytes]
+    raw: bytes
+    undecided: int = 0
+    changes: dict[Path, str | None] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        return self.render(rewrite(self.payload, self.changes)) if self.changes else self.raw
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One string of one event: how much of it is undecided, and what is decided."""
+
+    event: _Event
+    path: Path
+    original: str
+    remaining: int
+    text: str = ""
+
+
+class _Channel:
+    """The strings of one field across events, joined, filtered and handed back to their events."""
+
+    def __init__(self, transformer: TextTransformer, *, counts_input: bool) -> None:
+        self._transformer = transformer
+        self._counts_input = counts_input
+        self._slots: deque[_Slot] = deque()
+        self._waiting = ""
+        self._out = ""
+
+    def feed(self, slot: _Slot) -> None:
+        self._slots.append(slot)
+        slot.event.undecided += 1
+        self._waiting += slot.original
+        self._out += self._transformer.feed(slot.original)
+        held = self._transformer.held
+        if self._counts_input or not held:
+            self._settle(len(self._waiting) - held)
+
+    def flush(self) -> None:
+        self._out += self._transformer.flush()
+        self._settle(len(self._waiting))
+
+    def _settle(self, decided: int) -> None:
+        """Hands the decided text to the strings it came from; changed text to the first of them."""
+        before, self._waiting = self._waiting[:decided], self._waiting[decided:]
+        out, self._out = self._out, ""
+        same = out == before
+        if not same and self._slots:
+            self._slots[0].text += out
+        at = 0
+        while self._slots:
+            slot = self._slots[0]
+            taken = min(slot.remaining, decided - at)
+            if same:
+                slot.text += before[at : at + taken]
+            at += taken
+            slot.remaining -= taken
+            if slot.remaining:
+                return
+            self._slots.popleft()
+            slot.event.undecided -= 1
+            if slot.text != slot.original:
+                slot.event.changes[slot.path] = slot.text
+
+
+class EventAnswer:
+    """A stream of events: server-sent events, or one JSON value a line."""
+
+    def __init__(self, *, protocol: Protocol, outgoing: Filter, lines: bool = False) -> None:
+        self._protocol = protocol
+        self._filter = outgoing
+        self._framer: SseFramer | LineFramer = LineFramer() if lines else SseFramer()
+        self._read = self._read_line if lines else self._read_event
+        self._channels: dict[Path, _Channel] = {}
+        self._tools: dict[Path, str] = {}
+        self._queue: deque[_Event] = deque()
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives the events that are decided. Raises Refusal (502) for what is no event."""
+        return self._guarded(self._framer.feed, data)
+
+    def close(self) -> bytes:
+        """Gives the rest of the events."""
+        rest = self._guarded(self._framer.close)
+        self._flush(())
+        return rest + self._release()
+
+    def _guarded(self, frame: Callable[..., list[bytes]], *data: bytes) -> bytes:
+        try:
+            for raw in frame(*data):
+                self._read(raw)
+        except ValueError:
+            raise Refusal(502, "upstream_uninspectable", "the stream is malformed") from None
+        return self._release()
+
+    def _release(self) -> bytes:
+        ready = []
+        while self._queue and not self._queue[0].undecided:
+            ready.append(self._queue.popleft().encode())
+        return b"".join(ready)
+
+    def _read_event(self, raw: bytes) -> None:
+        event = parse_event(raw)
+        whole = raw + b"\n\n"
+        if event.data is None or event.data.strip() == self._protocol.done != "":
+            if event.data is not None:
+                self._flush(())
+            self._queue.append(_Event(None, _no_text, whole))
+            return
+        payload = _payload(event.data)
+
+        def render(value: Json) -> bytes:
+            data = value if isinstance(payload, str) else dump_json(value)
+            return dump_event(SseEvent(event=event.event, data=str(data), other=event.other))
+
+        self._take(_Event(payload, render, whole))
+
+    def _read_line(self, raw: bytes) -> None:
+        payload = _payload(raw.decode())
+
+        def render(value: Json) -> bytes:
+            return (str(value) if isinstance(payload, str) else dump_json(value)).encode() + b"\n"
+
+        self._take(_Event(payload, render, raw + b"\n"))
+
+    def _take(self, event: _Event) -> None:
+        self._queue.append(event)
+        for leaf in fragments(event.payload, self._protocol.response):
+            if leaf.action is Action.STRUCTURE or (
+                not leaf.text and leaf.action is not Action.DERIVED
+            ):
+                continue
+            if leaf.action is Action.DERIVED:
+                event.changes[leaf.path] = None
+            elif leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
+                self._replace_whole(event, leaf)
+            else:
+                self._channel(event.payload, leaf).feed(
+                    _Slot(event, leaf.path, leaf.text, len(leaf.text))
+                )
+        for finished in _finished(event.payload, self._protocol.finish):
+            self._flush(finished)
+
+    def _replace_whole(self, event: _Event, leaf: Leaf) -> None:
+        text = transform(self._filter.rules(tool=None), leaf.text)
+        if text != leaf.text:
+            event.changes[leaf.path] = text
+        if leaf.path[-1] == "name":
+            self._tools[_stable(event.payload, leaf.path[:-1])] = text
+
+    def _channel(self, payload: Json, leaf: Leaf) -> _Channel:
+        key = _stable(payload, leaf.path)
+        channel = self._channels.get(key)
+        if channel is None:
+            is_json = leaf.action is Action.JSON_TEXT
+            tool = self._tools.get(key[:-1], "") if is_json else None
+            rules = self._filter.rules(tool=tool)
+            transformer: TextTransformer = (
+                JsonFragments(lambda: StreamTransformer(rules), keys=True)
+                if is_json
+                else StreamTransformer(rules)
+            )
+            channel = self._channels[key] = _Channel(transformer, counts_input=not is_json)
+        return channel
+
+    def _flush(self, below: Path) -> None:
+        for key in [key for key in self._channels if key[: len(below)] == below]:
+            self._channels.pop(key).flush()
+
+
+def _no_text(payload: Json) -> bytes:
+    raise AssertionError("an event without text has nothing to change")
+
+
+def _payload(data: str) -> Json:
+    """The JSON of an event; text that is no JSON, or a bare JSON string, is text."""
+    try:
+        value = parse_json(data.encode())
+    except Refusal as refusal:
+        if refusal.code != "invalid_json":
+            raise Refusal(502, "upstream_uninspectable", refusal.message) from None
+        return data
+    return data if isinstance(value, str | JsonNumber | bool | None) else value
+
+
+def _stable(payload: Json, path: Path) -> Path:
+    """The path with array positions replaced by the `index` their elements carry.
+
+    One event may hold only the second of three choices: its position is 0, its index is 1.
+    """
+    stable: list[str | int | Step] = []
+    for step in path:
+        if isinstance(payload, list) and isinstance(step, int):
+            payload = payload[step]
+            index = payload.get("index") if isinstance(payload, dict) else None
+            stable.append(int(index.lexeme) if isinstance(index, JsonNumber) else step)
+        else:
+            payload = locate(payload, (step,))
+            stable.append(step)
+    return tuple(stable)
+
+
+def _finished(payload: Json, finish: str) -> Iterator[Path]:
+    """Paths below which an event says that nothing more will come (`choices[].finish_reason`)."""
+    holder, _, name = finish.partition("[].")
+    elements = payload.get(holder) if finish and isinstance(payload, dict) else None
+    for position, element in enumerate(elements if isinstance(elements, list) else []):
+        if isinstance(element, dict) and element.get(name) is not None:
+            yield _stable(payload, (holder, position))

@@ -1,0 +1,152 @@
+"""What the ASGI shells share: reading a request, and performing an exchange's commands in order."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+import anyio
+from anyio import to_thread
+from starlette.types import Message, Receive, Scope, Send
+
+from guardrail.config import Built
+from guardrail.errors import AuditUnavailable
+from guardrail.exchange import (
+    Close,
+    Emit,
+    Event,
+    Exchange,
+    Forward,
+    Headers,
+    Record,
+    RecordFailed,
+    Reply,
+    RequestReceived,
+    RequestRefused,
+    Start,
+)
+from guardrail.policy.loader import selftest
+
+_INLINE = 64 * 1024
+"""Bytes up to which a request is inspected on the event loop; a thread costs more than it saves."""
+
+_threads = threading.local()
+
+
+class Gone(Exception):
+    """The client disconnected before its request was complete."""
+
+
+async def read_request(
+    scope: Scope, receive: Receive, *, limit: int, timeout_s: float
+) -> RequestReceived | RequestRefused:
+    """Gives the whole request, or why it must be refused.
+
+    Raises:
+        Gone: the client disconnected.
+    """
+    path: str = scope["path"]
+    headers: Headers = tuple((k.lower(), v) for k, v in scope["headers"])
+    too_large = RequestRefused(
+        status=413,
+        code="body_too_large",
+        message=f"the body is larger than {limit} bytes",
+        path=path,
+    )
+    for name, value in headers:
+        if name == b"content-length" and (not value.isdigit() or len(value) > 15):
+            return RequestRefused(
+                status=400,
+                code="ambiguous_header",
+                message="the content-length header is not a number",
+                path=path,
+            )
+        if name == b"content-length" and int(value) > limit:
+            return too_large
+    parts: list[bytes] = []
+    size = 0
+    with anyio.move_on_after(timeout_s):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                return too_large
+            if not message.get("more_body", False):
+                return RequestReceived(
+                    method=scope["method"],
+                    path=path,
+                    query=scope.get("query_string", b""),
+                    headers=headers,
+                    body=b"".join(parts),
+                )
+    return RequestRefused(
+        status=408,
+        code="request_timeout",
+        message=f"the request did not arrive within {timeout_s:g} seconds",
+        path=path,
+    )
+
+
+class Performer:
+    """Performs the commands of one exchange towards one client."""
+
+    def __init__(self, built: Built, exchange: Exchange, send: Send) -> None:
+        self._built = built
+        self._exchange = exchange
+        self._send = send
+        self.started = False
+        self.closed = False
+        self.aborted = False
+
+    async def feed(self, event: Event) -> Forward | None:
+        """Performs what an event leads to; gives the request to forward when it comes to that."""
+        large = isinstance(event, RequestReceived) and len(event.body) > _INLINE
+        commands = deque(
+            await to_thread.run_sync(self._tested, event) if large else self._tested(event)
+        )
+        while commands:
+            command = commands.popleft()
+            match command:
+                case Record():
+                    try:
+                        await self._built.audit.record(command.event)
+                    except AuditUnavailable:
+                        commands = deque(self._exchange.receive(RecordFailed()))
+                case Forward():
+                    return command
+                case Reply():
+                    await self._start(command.status, command.headers)
+                    await self._body(command.body, more=False)
+                case Start():
+                    await self._start(command.status, command.headers)
+                case Emit():
+                    await self._body(command.data, more=True)
+                case Close():
+                    self.aborted = command.aborted
+                    if self.started and not self.closed:
+                        await self._body(b"", more=False)
+                    self.closed = True
+        return None
+
+    def _tested(self, event: Event) -> list[object]:
+        """The engine depends on the stack it runs on, so each thread proves itself once."""
+        if not getattr(_threads, "tested", False):
+            selftest(self._built.deployment.guard.policies)
+            _threads.tested = True
+        return list(self._exchange.receive(event))
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        self.started = True
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": list(headers)}
+        )
+
+    async def _body(self, data: bytes, *, more: bool) -> None:
+        if self.closed:
+            return
+        self.closed = not more
+        message: Message = {"type": "http.response.body", "body": data, "more_body": more}
+        await self._send(message)

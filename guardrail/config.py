@@ -1,0 +1,436 @@
+"""guardrail.toml → a frozen `Config` → built objects: filled, checked as a whole, then built.
+
+Environment variables override the file: `GUARDRAIL_AUDIT__PATH` is `audit.path`. A secret may be
+written as `env:NAME`, which is read when the configuration is loaded.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from guardrail.audit.log import AuditLog
+from guardrail.audit.stores.sqlite import SqliteStore
+from guardrail.context import App
+from guardrail.detection.detector import build_detector
+from guardrail.errors import ConfigError
+from guardrail.exchange import Deployment, Limits
+from guardrail.guard import build_guard
+from guardrail.policy.loader import load_policies, selftest
+from guardrail.regions import load_regions
+from guardrail.routing.routes import Route
+from guardrail.taxonomy import load_taxonomy
+from guardrail.transform.vault import Vaults
+from guardrail.types import Endpoint, Principal
+
+FILE = "guardrail.toml"
+"""The configuration's name where none is given."""
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+Place = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+
+
+def _from_environment(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not value.startswith("env:"):
+        return secret
+    name = value.removeprefix("env:")
+    if name not in os.environ:
+        raise ValueError(f"the environment variable {name} is not set")
+    return SecretStr(os.environ[name])
+
+
+Secret = Annotated[SecretStr, AfterValidator(_from_environment)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AppConfig(_Table):
+    """`[apps.<id>]`: a calling application and what holds for its requests.
+
+    `key` is what it presents to the gateway. `establishment` is where its controller is
+    established, `origin` where its data subjects are (ISO 3166).
+    """
+
+    key: Secret | None = None
+    tenant: Id = "default"
+    sector: str = "general"
+    high_risk: bool = False
+    critical_infrastructure: bool = False
+    establishment: Place
+    origin: Place
+    purpose: str = "general"
+    basis: str = "none"
+    consents: frozenset[str] = frozenset()
+    filings: frozenset[str] = frozenset()
+    trust_headers: bool = False
+
+
+class EndpointConfig(_Table):
+    """`[endpoints.<id>]`: a model endpoint, with exactly one processing location (ISO 3166).
+
+    `url` is the base URL that precedes `/chat/completions`. `models` are the names it serves
+    (`gpt-*`), `model` is what a request meant for another endpoint is renamed to.
+    """
+
+    url: HttpUrl | None = None
+    api_key: Secret | None = None
+    provider: Id
+    location: Place
+    local: bool = False
+    agreements: frozenset[str] = frozenset()
+    zero_retention: bool = False
+    trains_on_data: bool = False
+    cost: float = Field(default=0.0, ge=0)
+    models: tuple[str, ...] = Field(min_length=1)
+    model: str = ""
+    timeout_s: float = Field(default=120.0, gt=0)
+
+
+class PoliciesConfig(_Table):
+    """`[policies]` and `[regions]`: folders; the shipped ones where none is named."""
+
+    directory: Path | None = None
+
+
+class DetectionConfig(_Table):
+    """`[detection]`: what finds personal data. `pipeline` is a spaCy pipeline's name or path.
+
+    `threshold` is the least score in [0, 1] that counts, `timeout_s` is per rule, `exclude` lists
+    entities not to look for, `entities` adds `{ENTITY = "category"}` rows to the taxonomy.
+    """
+
+    pipeline: str = "blank:en"
+    threshold: float = Field(default=0.4, gt=0, le=1)
+    timeout_s: float = Field(default=2.0, gt=0)
+    exclude: frozenset[str] = frozenset()
+    entities: Mapping[str, str] = Field(default_factory=dict)
+
+
+class AuditConfig(_Table):
+    """`[audit]`: where events are kept, and how long an event may take to become durable."""
+
+    path: Path = Path("guardrail-audit.db")
+    timeout_s: float = Field(default=2.0, gt=0)
+
+
+class LimitsConfig(_Table):
+    """`[limits]`: bytes of a request and of an answer that is held, seconds to read a request."""
+
+    request_bytes: int = Field(default=8 * 2**20, gt=0)
+    answer_bytes: int = Field(default=32 * 2**20, gt=0)
+    read_timeout_s: float = Field(default=30.0, gt=0)
+
+
+class MiddlewareConfig(_Table):
+    """`[middleware]`: the wrapped app. `app` names its table under `[apps]`.
+
+    `unguarded` lists paths that carry no model traffic; one that ends in `/*` covers all below.
+    `endpoint` is where requests go that name no model.
+    """
+
+    app: Id = "default"
+    unguarded: tuple[str, ...] = ()
+    endpoint: str = ""
+
+
+class GatewayConfig(_Table):
+    """`[gateway]`: where `guardrail serve` listens. Off loopback, every app needs a key."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8750, ge=0, le=65535)
+
+
+class OutputConfig(_Table):
+    """`[output]`: tools inside the trust boundary, whose arguments policy may let be restored."""
+
+    restore_tools: frozenset[str] = frozenset()
+
+
+class PseudonymsConfig(_Table):
+    """`[pseudonyms]`: the secret behind digests of user ids; a new one each start if not given."""
+
+    key: Secret | None = None
+
+
+class Config(BaseSettings):
+    """The whole configuration; see each table's class."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="GUARDRAIL_",
+        env_nested_delimiter="__",
+    )
+
+    apps: Mapping[Id, AppConfig] = Field(min_length=1)
+    endpoints: Mapping[Id, EndpointConfig] = Field(min_length=1)
+    policies: PoliciesConfig = PoliciesConfig()
+    regions: PoliciesConfig = PoliciesConfig()
+    detection: DetectionConfig = DetectionConfig()
+    audit: AuditConfig = AuditConfig()
+    limits: LimitsConfig = LimitsConfig()
+    middleware: MiddlewareConfig = MiddlewareConfig()
+    gateway: GatewayConfig = GatewayConfig()
+    output: OutputConfig = OutputConfig()
+    pseudonyms: PseudonymsConfig = PseudonymsConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment comes before what the file says."""
+        return env_settings, init_settings
+
+
+def load_config(source: Path | str | Mapping[str, Any]) -> Config:
+    """Gives the configuration of a file, or of a mapping of the same shape.
+
+    Relative paths are taken from the file's folder.
+
+    Raises:
+        ConfigError: every problem at once, one line each: `endpoints.cloud.location: …`.
+    """
+    if isinstance(source, Mapping):
+        tables, base = dict(source), Path()
+    else:
+        path = Path(source)
+        base = path.parent
+        try:
+            tables = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(
+                [f"{path}: {error.strerror}; `guardrail init` writes a first one"]
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
+    try:
+        config = Config(**tables)
+    except ValidationError as error:
+        raise ConfigError(_problems(error)) from None
+    problems = list(_inconsistencies(config))
+    if problems:
+        raise ConfigError(problems)
+    return _anchored(config, base)
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        path = ".".join(str(step) for step in problem["loc"]) or "guardrail.toml"
+        yield f"{path}: {_HINTS.get(problem['type'], problem['msg'])}"
+
+
+_HINTS = {
+    "extra_forbidden": "there is no such setting; look for a misspelling",
+    "missing": "this setting is required",
+}
+
+
+def _inconsistencies(config: Config) -> Iterator[str]:
+    for name, endpoint in config.endpoints.items():
+        if endpoint.local and not endpoint.model:
+            yield f"endpoints.{name}.model: say which model a request that stays local is sent to"
+    app = config.middleware.app
+    if "middleware" in config.model_fields_set and app not in config.apps:
+        yield f"middleware.app: there is no [apps.{app}]"
+    endpoint_id = config.middleware.endpoint
+    if endpoint_id and endpoint_id not in config.endpoints:
+        yield f"middleware.endpoint: there is no [endpoints.{endpoint_id}]"
+    keys = [a.key.get_secret_value() for a in config.apps.values() if a.key]
+    if len(set(keys)) < len(keys):
+        yield "apps: two apps share one key"
+    for name, one in config.apps.items():
+        if one.key and len(one.key.get_secret_value()) < 16:
+            yield f"apps.{name}.key: use at least 16 characters"
+        if one.key is None and not _is_loopback(config.gateway.host):
+            yield f"apps.{name}.key: required, since gateway.host is not a loopback address"
+    if len(config.apps) > 1 and len(keys) + 1 < len(config.apps):
+        yield "apps: with several apps, at most one may do without a key"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _anchored(config: Config, base: Path) -> Config:
+    def anchor(path: Path | None) -> Path | None:
+        return path if path is None or path.is_absolute() else base / path
+
+    return config.model_copy(
+        update={
+            "policies": PoliciesConfig(directory=anchor(config.policies.directory)),
+            "regions": PoliciesConfig(directory=anchor(config.regions.directory)),
+            "audit": config.audit.model_copy(update={"path": anchor(config.audit.path)}),
+        }
+    )
+
+
+def default_directory(name: str) -> Path:
+    """Gives the shipped `policies` or `regions`: inside the wheel, or beside the package."""
+    package = Path(str(resources.files("guardrail")))
+    shipped = package / "defaults" / name
+    return shipped if shipped.is_dir() else package.parent / name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """How an endpoint is reached. The key is never shown in a repr."""
+
+    url: str
+    key: SecretStr | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """Everything a shell needs. The audit log is open; `close` it when done."""
+
+    config: Config
+    deployment: Deployment
+    audit: AuditLog
+    vaults: Vaults
+    apps: Mapping[str, App]
+    upstreams: Mapping[str, Upstream]
+
+    def close(self) -> None:
+        """Writes what the audit log still holds and closes it."""
+        self.audit.close()
+
+
+def build(config: Config) -> Built:
+    """Gives the objects a configuration describes, self-tested and ready to decide.
+
+    Raises:
+        ConfigError: policies, regions, endpoints or detectors do not fit together.
+        PolicyUnavailable: the policy engine fails its self-test.
+        AuditUnavailable: the audit log cannot be opened for writing.
+    """
+    regions = load_regions(config.regions.directory or default_directory("regions"))
+    try:
+        taxonomy = load_taxonomy(config.detection.entities)
+    except ValueError as error:
+        raise ConfigError([f"detection.entities: {error}"]) from None
+    routes = tuple(_route(name, one) for name, one in config.endpoints.items())
+    apps = {name: _app(name, one) for name, one in config.apps.items()}
+    policies = load_policies(
+        config.policies.directory or default_directory("policies"),
+        regions=regions,
+        taxonomy=taxonomy,
+        endpoints=[route.endpoint for route in routes],
+        principals=[app.principal for app in apps.values()],
+    )
+    _check_words(config, policies.vocabulary)
+    selftest(policies)
+    detector = build_detector(
+        pipeline=config.detection.pipeline,
+        threshold=config.detection.threshold,
+        timeout=config.detection.timeout_s,
+        exclude=config.detection.exclude,
+    )
+    key = config.pseudonyms.key
+    guard = build_guard(
+        detector=detector,
+        policies=policies,
+        taxonomy=taxonomy,
+        key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
+        restore_tools=config.output.restore_tools,
+    )
+    return Built(
+        config=config,
+        deployment=Deployment(
+            guard=guard,
+            routes=routes,
+            destination=config.middleware.endpoint,
+            limits=Limits(request=config.limits.request_bytes, answer=config.limits.answer_bytes),
+        ),
+        audit=AuditLog(SqliteStore(config.audit.path), timeout_s=config.audit.timeout_s),
+        vaults=Vaults(),
+        apps=apps,
+        upstreams={
+            name: Upstream(
+                url=str(one.url).rstrip("/") if one.url else "",
+                key=one.api_key,
+                timeout_s=one.timeout_s,
+            )
+            for name, one in config.endpoints.items()
+        },
+    )
+
+
+def _route(name: str, config: EndpointConfig) -> Route:
+    endpoint = Endpoint(
+        id=name,
+        provider=config.provider,
+        location=config.location,
+        local=config.local,
+        agreements=config.agreements,
+        zero_retention=config.zero_retention,
+        trains_on_data=config.trains_on_data,
+        cost=config.cost,
+    )
+    return Route(endpoint=endpoint, models=config.models, model=config.model)
+
+
+def _app(name: str, config: AppConfig) -> App:
+    principal = Principal(
+        id=name,
+        tenant=config.tenant,
+        sector=config.sector,
+        high_risk=config.high_risk,
+        critical_infrastructure=config.critical_infrastructure,
+        establishment=config.establishment,
+    )
+    return App(
+        principal=principal,
+        purpose=config.purpose,
+        basis=config.basis,
+        origin=config.origin,
+        consents=config.consents,
+        filings=config.filings,
+        trust_headers=config.trust_headers,
+    )
+
+
+def _check_words(config: Config, vocabulary: Mapping[str, frozenset[str]]) -> None:
+    problems = [
+        f"apps.{name}.{setting}: {value!r} is not one of {', '.join(sorted(vocabulary[kind]))}"
+        for name, app in config.apps.items()
+        for setting, kind, values in (
+            ("purpose", "purpose", {app.purpose}),
+            ("basis", "basis", {app.basis}),
+            ("consents", "consent", app.consents),
+            ("filings", "filing", app.filings),
+        )
+        for value in sorted(values - vocabulary[kind])
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,727 @@
+"""One exchange as a state machine: events in, commands out; no socket, clock or file in here.
+
+A shell feeds events and performs the commands in order. The one rule a shell must keep: a `Record`
+has to be durable before the next command is performed. If it cannot be made durable, the shell
+drops the commands that follow it and feeds `RecordFailed` instead.
+
+    new ──RequestReceived──▶ decided ──ResponseStarted──▶ answering ──ResponseEnded──▶ closed
+     │                         │  ▲                          │
+     └──▶ closed (refused)     └──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from guardrail.answers import Answer, EventAnswer, TextAnswer, WholeAnswer
+from guardrail.errors import GuardrailError, Refusal, Unavailable
+from guardrail.guard import (
+    Blocked,
+    Filter,
+    Guard,
+    Inspection,
+    build_filter,
+    inspect,
+    judge,
+    may_go_unaudited,
+    shield,
+    strictest,
+)
+from guardrail.protocols.bodies import Body, inflate, read_body, read_form
+from guardrail.protocols.errors import render_error, render_stream_error
+from guardrail.protocols.fields import rewrite
+from guardrail.protocols.framing import SseEvent, dump_event
+from guardrail.protocols.maps import GENERIC, Protocol, load_protocols
+from guardrail.protocols.payload import Json
+from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
+from guardrail.transform.vault import Vault
+from guardrail.types import AuditEvent, Decision, RequestContext, Treatment
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestReceived:
+    """A whole request. `path` is the raw path; header names are lower-case."""
+
+    method: str = "POST"
+    path: str
+    query: bytes = b""
+    headers: Headers = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused:
+    """The shell cannot take this request: unknown path, bad credentials, too large, too slow."""
+
+    status: int
+    code: str
+    message: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailed:
+    """The last `Record` could not be made durable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseStarted:
+    """Status and headers of the answer; header names are lower-case."""
+
+    status: int
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReceived:
+    """Bytes of the answer's body."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    """The answer's body is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFailed:
+    """The endpoint did not answer, or broke off. `code` is `upstream_timeout` or the like."""
+
+    status: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGone:
+    """Nobody waits for the answer any more; `code` says why."""
+
+    code: str = "client_gone"
+
+
+Event = (
+    RequestReceived
+    | RequestRefused
+    | RecordFailed
+    | ResponseStarted
+    | ChunkReceived
+    | ResponseEnded
+    | UpstreamFailed
+    | PeerGone
+)
+
+
+# ── commands ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Make this audit event durable before going on."""
+
+    event: AuditEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Send the request on. `route` is None where the wrapped app decides where it goes."""
+
+    body: bytes = field(repr=False)
+    query: bytes = b""
+    route: Route | None = None
+    diverted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Answer the client with this and nothing else."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Send status and headers of the answer to the client."""
+
+    status: int
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Send these bytes of the answer's body to the client."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The exchange is over. `aborted`: stop the endpoint, which is still talking."""
+
+    aborted: bool = False
+
+
+Command = Record | Forward | Reply | Start | Emit | Close
+
+
+# ── the machine ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Door(Enum):
+    """How requests come in, hence who decides where they go."""
+
+    GATEWAY = "gateway"
+    """Guardrail does: it chooses among the endpoints that serve the model."""
+    MIDDLEWARE = "middleware"
+    """The wrapped app does: every endpoint it might mean has to be permitted."""
+    TRANSPORT = "transport"
+    """The app's client already did: one endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bytes of a request (as sent and inflated) and of an answer that is held to be inspected."""
+
+    request: int = 8 * 2**20
+    answer: int = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What all exchanges share: the guard, where requests can go, and how large they may be.
+
+    `destination` is the endpoint a request means that names no model, where it is known.
+    """
+
+    guard: Guard
+    routes: tuple[Route, ...]
+    destination: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+
+class State(Enum):
+    """Where an exchange stands."""
+
+    NEW = "new"
+    DECIDED = "decided"
+    ANSWERING = "answering"
+    CLOSED = "closed"
+
+
+_SINGLE = (
+    b"content-length content-type content-encoding transfer-encoding host authorization".split()
+)
+"""Request headers that two readers might read differently if they came twice."""
+
+_REWRITTEN = frozenset(
+    b"content-length content-encoding transfer-encoding etag last-modified content-md5 digest "
+    b"content-digest repr-digest accept-ranges".split()
+)
+"""Answer headers that describe bytes which are not the ones that are sent on."""
+
+_MESSAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "guardrail_unavailable": "the request could not be inspected, so it was not sent",
+        "audit_unavailable": "the audit log cannot be written, so the request was not sent",
+        "no_permitted_route": (
+            "policy keeps this request on a local model, and none is configured for it"
+        ),
+        "upstream_unreachable": "the model endpoint did not answer",
+        "upstream_timeout": "the model endpoint took too long",
+        "upstream_broken": "the model endpoint broke off its answer",
+    }
+)
+
+
+class Exchange:
+    """One request and its answer. Holds state; belongs to one shell task.
+
+    `context` says who asks, `vault` holds the conversation's placeholders, `clock` gives the time
+    of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        door: Door,
+        context: RequestContext,
+        vault: Vault,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        target: Route | None = None,
+    ) -> None:
+        self._deployment = deployment
+        self._door = door
+        self._context = context
+        self._vault = vault
+        self._clock = clock
+        self._new_id = new_id
+        self._target = target
+        self._state = State.NEW
+        self._protocol: Protocol = GENERIC
+        self._inspection: Inspection | None = None
+        self._decision = Decision(endpoint="")
+        self._route: Route | None = None
+        self._fallback: Sequence[Command] = ()
+        self._answer: Answer | None = None
+        self._filter: Filter | None = None
+        self._inflate: Callable[[bytes], bytes] = bytes
+        self._held_start: ResponseStarted | None = None
+        self._streams_events = False
+        self._started = False
+        self._method = "POST"
+        self._status = 0
+        self._bytes_in = 0
+        self._bytes_out = 0
+
+    @property
+    def state(self) -> State:
+        """Where the exchange stands."""
+        return self._state
+
+    @property
+    def decision(self) -> Decision:
+        """What policy decided; blocked until it has."""
+        return self._decision
+
+    def receive(self, event: Event) -> list[Command]:
+        """Gives what has to be done about an event, in order. Never raises for bad input."""
+        handler = _TABLE.get((self._state, type(event)))
+        return list(handler(self, event)) if handler else []
+
+    # request
+
+    def _on_request(self, event: RequestReceived) -> Sequence[Command]:
+        self._method = event.method
+        self._bytes_in = len(event.body)
+        self._protocol = _protocol_at(event.path)
+        try:
+            return self._decide(event)
+        except Refusal as refusal:
+            return self._refuse(refusal.status, refusal.code, refusal.message)
+        except Exception as error:
+            name = _class_of(error)
+            return self._refuse(
+                503, "guardrail_unavailable", _MESSAGES["guardrail_unavailable"], errors=(name,)
+            )
+
+    def _on_refused(self, event: RequestRefused) -> Sequence[Command]:
+        self._protocol = _protocol_at(event.path)
+        return self._refuse(event.status, event.code, event.message)
+
+    def _decide(self, event: RequestReceived) -> Sequence[Command]:
+        headers = _single_headers(event.headers)
+        limit = self._deployment.limits.request
+        if len(event.body) > limit:
+            raise Refusal(413, "body_too_large", f"the body is larger than {limit} bytes")
+        bodies: list[tuple[Body, Protocol]] = []
+        if event.body:
+            raw = inflate(event.body, encoding=headers.get(b"content-encoding", ""), limit=limit)
+            body = read_body(raw, content_type=headers.get(b"content-type", ""))
+            self._protocol = _protocol_of(body.payload, self._protocol)
+            bodies.append((body, self._protocol))
+        if event.query:
+            bodies.append((read_form(event.query), GENERIC))
+        if not bodies:
+            self._state = State.DECIDED
+            self._route = self._target
+            return (Forward(body=event.body, query=event.query, route=self._target),)
+        guard = self._deployment.guard
+        self._inspection = inspect(guard, bodies, vault=self._vault)
+        model = _text_field(bodies[0][0].payload, self._protocol.model) if event.body else None
+        choice = self._choose(self._inspection, model)
+        self._decision, self._route = choice.decision, choice.route
+        if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
+            return self._deny(choice.decision)
+        if choice.decision.treatment is Treatment.LOCAL:
+            parts = [body.raw for body, _ in bodies]
+        else:
+            parts = list(shield(guard, self._inspection, choice.decision, vault=self._vault))
+        body_out = parts.pop(0) if event.body else b""
+        return self._go(
+            body=self._renamed(body_out, model) if event.body else b"",
+            query=parts[0] if event.query else b"",
+        )
+
+    def _choose(self, inspection: Inspection, model: str | None) -> Choice:
+        routes = self._deployment.routes
+        local = local_route(routes)
+        guard, context = self._deployment.guard, self._context
+
+        def decide(route: Route) -> Decision:
+            return judge(
+                guard,
+                context,
+                inspection,
+                endpoint=route.endpoint,
+                local=local.endpoint if local else None,
+            )
+
+        if self._door is Door.GATEWAY:
+            if not model:
+                raise Refusal(400, "missing_model", "the request names no model")
+            candidates = _served(routes, model)
+            return choose(
+                candidates,
+                local=local,
+                decide=lambda endpoint: decide(_route_to(routes, endpoint.id)),
+            )
+        targets = [self._target] if self._target else self._meant(model)
+        decision = strictest([decide(t) for t in targets], endpoint=targets[0].endpoint.id)
+        if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in targets):
+            return Choice(route=targets[0], decision=decision)
+        if local is None or not local.model or not model:
+            raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
+        at_home = decide(local)
+        return Choice(
+            route=local, decision=decision if at_home.treatment <= Treatment.LOCAL else at_home
+        )
+
+    def _meant(self, model: str | None) -> list[Route]:
+        """Every endpoint a wrapped app may send this request to."""
+        routes = self._deployment.routes
+        if model:
+            return _served(routes, model)
+        if self._deployment.destination:
+            return [_route_to(routes, self._deployment.destination)]
+        return [r for r in routes if not r.endpoint.local] or list(routes)
+
+    def _renamed(self, body: bytes, model: str | None) -> bytes:
+        """The body with the model's name as the chosen endpoint knows it."""
+        route = self._route
+        if route is None or not model or (model != AUTO and route.serves(model)):
+            return body
+        if not route.model:
+            raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
+        read = read_body(body, content_type="application/json")
+        return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
+
+    def _go(self, *, body: bytes, query: bytes) -> Sequence[Command]:
+        self._state = State.DECIDED
+        diverted = self._target is not None and self._route is not self._target
+        forward = Forward(body=body, query=query, route=self._route, diverted=diverted)
+        self._fallback = self._without_audit(forward)
+        return (Record(self._event("egress.decision")), forward)
+
+    def _without_audit(self, forward: Forward) -> Sequence[Command]:
+        if (
+            self._route is not None
+            and self._inspection is not None
+            and may_go_unaudited(
+                self._deployment.guard,
+                self._context,
+                self._inspection,
+                endpoint=self._route.endpoint,
+            )
+        ):
+            return (forward,)
+        return ()
+
+    def _deny(self, decision: Decision) -> Sequence[Command]:
+        if decision.errors:
+            message = _MESSAGES["guardrail_unavailable"]
+            return self._refuse(503, "guardrail_unavailable", message, errors=decision.errors)
+        because = [
+            f"{reason.title} ({reason.citation or reason.policy})"
+            for category, reasons in decision.reasons.items()
+            for reason in reasons
+            if decision.treatments[category] is decision.treatment and reason.effect == "forbid"
+        ]
+        message = "policy blocks this request"
+        if because:
+            message += ": " + "; ".join(dict.fromkeys(because))
+        if local_route(self._deployment.routes) is None:
+            message += " (no local endpoint is configured)"
+        return self._refuse(403, "policy_violation", message)
+
+    def _refuse(
+        self, status: int, code: str, message: str, *, errors: tuple[str, ...] = ()
+    ) -> Sequence[Command]:
+        self._state = State.DECIDED
+        self._status = status
+        reply = self._reply(status, code, message)
+        self._fallback = (reply, Close())
+        event = self._event("request.refused", code=code, status=status, errors=errors)
+        return (Record(event), reply, Close())
+
+    def _reply(self, status: int, code: str, message: str) -> Reply:
+        content_type, body = render_error(
+            self._protocol.errors,
+            status=status,
+            code=code,
+            message=message,
+            exchange=self._context.exchange,
+            policies=self._decision.policies if code == "policy_violation" else (),
+        )
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-guardrail-exchange", self._context.exchange.encode()),
+            (b"x-guardrail-code", code.encode()),
+        ]
+        if status in (429, 502, 503, 504) and code != "no_permitted_route":
+            headers.append((b"retry-after", b"1"))
+        else:
+            headers.append((b"x-should-retry", b"false"))
+        return Reply(status=status, headers=tuple(headers), body=body)
+
+    def _on_record_failed(self, event: RecordFailed) -> Sequence[Command]:
+        if self._fallback:
+            return self._fallback
+        self._state = State.CLOSED
+        return (
+            self._reply(503, "audit_unavailable", _MESSAGES["audit_unavailable"]),
+            Close(),
+        )
+
+    # answer
+
+    def _on_start(self, event: ResponseStarted) -> Sequence[Command]:
+        self._state = State.ANSWERING
+        self._status = event.status
+        headers = dict(event.headers)
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
+        try:
+            self._inflate = _inflater(encoding)
+            self._answer = self._open_answer(content_type)
+        except Exception as error:
+            return self._break(error)
+        self._held_start = event
+        if isinstance(self._answer, WholeAnswer):
+            return ()
+        return (self._start(),)
+
+    def _open_answer(self, content_type: str) -> Answer:
+        limit = self._deployment.limits.answer
+        media = content_type.partition(";")[0].strip().lower()
+        endpoint = self._route.endpoint if self._route else self._deployment.routes[0].endpoint
+        outgoing = build_filter(
+            self._deployment.guard, self._context, endpoint=endpoint, vault=self._vault
+        )
+        self._filter = outgoing
+        if media == "text/event-stream":
+            self._streams_events = True
+            return EventAnswer(protocol=self._protocol, outgoing=outgoing)
+        if media in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
+            return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
+        if media.startswith("text/") and media != "text/json":
+            return TextAnswer(outgoing)
+        if self._inspection is None and not _is_json(media):
+            return _Untouched()
+        return WholeAnswer(
+            content_type=content_type, protocol=self._protocol, outgoing=outgoing, limit=limit
+        )
+
+    def _start(self, length: int | None = None) -> Start:
+        held = self._held_start
+        assert held is not None
+        self._started = True
+        rewritten = frozenset() if isinstance(self._answer, _Untouched) else _REWRITTEN
+        headers = [(k, v) for k, v in held.headers if k not in rewritten]
+        if length is not None and self._method != "HEAD" and held.status not in (204, 304):
+            headers.append((b"content-length", str(length).encode()))
+        headers.append((b"x-guardrail-exchange", self._context.exchange.encode()))
+        if self._inspection is not None:
+            treatment = self._decision.treatment.name.lower()
+            headers.append((b"x-guardrail-treatment", treatment.encode()))
+            if self._route:
+                headers.append((b"x-guardrail-endpoint", self._route.endpoint.id.encode()))
+        return Start(status=held.status, headers=tuple(headers))
+
+    def _on_chunk(self, event: ChunkReceived) -> Sequence[Command]:
+        assert self._answer is not None
+        try:
+            data = self._answer.feed(self._inflate(event.data))
+        except Exception as error:
+            return self._break(error)
+        return self._emit(data)
+
+    def _on_end(self, event: ResponseEnded) -> Sequence[Command]:
+        assert self._answer is not None
+        try:
+            data = self._answer.close()
+        except Exception as error:
+            return self._break(error)
+        start = () if self._started else (self._start(length=len(data)),)
+        emit = self._emit(data)
+        self._state = State.CLOSED
+        return (*start, *emit, *self._outcome(), Close())
+
+    def _emit(self, data: bytes) -> Sequence[Command]:
+        self._bytes_out += len(data)
+        return (Emit(data),) if data else ()
+
+    def _break(self, error: Exception) -> Sequence[Command]:
+        if isinstance(error, Blocked):
+            return self._fail(403, "answer_blocked", str(error))
+        if isinstance(error, Refusal):
+            return self._fail(error.status, error.code, error.message)
+        return self._fail(503, "guardrail_unavailable", "", errors=(_class_of(error),))
+
+    def _outcome(self, code: str = "", errors: tuple[str, ...] = ()) -> Sequence[Command]:
+        masked = dict(self._filter.masked) if self._filter else {}
+        if self._inspection is None and not masked and not code:
+            return ()
+        event = self._event(
+            "egress.outcome",
+            code=code,
+            status=self._status,
+            errors=errors,
+            counts=masked,
+            bytes_out=self._bytes_out,
+        )
+        return (Record(event),)
+
+    def _fail(
+        self, status: int, code: str, message: str, *, errors: tuple[str, ...] = ()
+    ) -> Sequence[Command]:
+        """Ends an exchange whose answer must not go on; nothing that is held is released."""
+        self._state = State.CLOSED
+        message = message or _MESSAGES["guardrail_unavailable"]
+        self._status = status
+        if not self._started:
+            reply = self._reply(status, code, message)
+            return (reply, *self._outcome(code, errors), Close(aborted=True))
+        last: list[Command] = []
+        if self._streams_events:
+            data = render_stream_error(
+                self._protocol.errors, code=code, message=message, exchange=self._context.exchange
+            )
+            last.append(Emit(dump_event(SseEvent(data=data.decode()))))
+            if self._protocol.done:
+                last.append(Emit(dump_event(SseEvent(data=self._protocol.done))))
+        return (*last, *self._outcome(code, errors), Close(aborted=True))
+
+    def _on_upstream_failed(self, event: UpstreamFailed) -> Sequence[Command]:
+        return self._fail(event.status, event.code, _MESSAGES.get(event.code, event.code))
+
+    def _on_peer_gone(self, event: PeerGone) -> Sequence[Command]:
+        self._state = State.CLOSED
+        return (*self._outcome(event.code), Close(aborted=True))
+
+    # audit
+
+    def _event(self, kind: str, **fields: Any) -> AuditEvent:
+        context, decision = self._context, self._decision
+        decided = self._inspection is not None
+        return AuditEvent(
+            id=self._new_id(),
+            kind=kind,
+            at=self._clock(),
+            exchange=context.exchange,
+            principal=context.principal.id,
+            tenant=context.principal.tenant,
+            purpose=context.purpose,
+            basis=context.basis,
+            origin=context.origin,
+            regions=decision.regions,
+            protocol=self._protocol.name,
+            endpoint=self._route.endpoint.id if self._route else decision.endpoint,
+            location=self._route.endpoint.location if self._route else "",
+            treatment=decision.treatment.name.lower() if decided and decision.treatments else "",
+            treatments=MappingProxyType(
+                {category: t.name.lower() for category, t in decision.treatments.items()}
+            ),
+            counts=fields.pop("counts", self._inspection.counts if self._inspection else {}),
+            policies=decision.policies,
+            policy_digest=decision.digest,
+            bytes_in=self._bytes_in,
+            **fields,
+        )
+
+
+_TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]] = {
+    (State.NEW, RequestReceived): Exchange._on_request,
+    (State.NEW, RequestRefused): Exchange._on_refused,
+    (State.NEW, PeerGone): Exchange._on_peer_gone,
+    (State.DECIDED, RecordFailed): Exchange._on_record_failed,
+    (State.DECIDED, ResponseStarted): Exchange._on_start,
+    (State.DECIDED, UpstreamFailed): Exchange._on_upstream_failed,
+    (State.DECIDED, PeerGone): Exchange._on_peer_gone,
+    (State.ANSWERING, ChunkReceived): Exchange._on_chunk,
+    (State.ANSWERING, ResponseEnded): Exchange._on_end,
+    (State.ANSWERING, UpstreamFailed): Exchange._on_upstream_failed,
+    (State.ANSWERING, PeerGone): Exchange._on_peer_gone,
+}
+"""The legal life of an exchange; an event that is not in it changes nothing."""
+
+
+class _Untouched:
+    """A picture or a page to a request that carried nothing: passed as it is."""
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def close(self) -> bytes:
+        return b""
+
+
+def _is_json(media: str) -> bool:
+    return media in ("application/json", "text/json") or media.endswith("+json")
+
+
+def _single_headers(headers: Headers) -> dict[bytes, str]:
+    names = Counter(name for name, _ in headers)
+    for name in _SINGLE:
+        if names[name] > 1:
+            raise Refusal(400, "ambiguous_header", f"the {name.decode()} header came twice")
+    return {name: value.decode("latin-1").strip().lower() for name, value in headers}
+
+
+def _inflater(encoding: str) -> Callable[[bytes], bytes]:
+    if encoding in ("", "identity"):
+        return bytes
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return zlib.decompressobj(15 if encoding == "deflate" else 31).decompress
+    raise Refusal(502, "upstream_uninspectable", "the answer's content encoding is not supported")
+
+
+def _protocol_at(path: str) -> Protocol:
+    return next((p for p in load_protocols().values() if path in p.paths), GENERIC)
+
+
+def _protocol_of(payload: Json, by_path: Protocol) -> Protocol:
+    """The protocol of a payload: its path's, else the one whose shape it has."""
+    if by_path is not GENERIC:
+        return by_path
+    return next((p for p in load_protocols().values() if p.is_spoken_in(payload)), GENERIC)
+
+
+def _text_field(payload: Json, name: str) -> str | None:
+    value = payload.get(name) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _served(routes: Sequence[Route], model: str) -> list[Route]:
+    found = serving(routes, model)
+    if not found:
+        raise Refusal(
+            400,
+            "unknown_model",
+            "no endpoint is configured for this model; list it under endpoints.<id>.models",
+        )
+    return found
+
+
+def _route_to(routes: Sequence[Route], endpoint: str) -> Route:
+    return next(route for route in routes if route.endpoint.id == endpoint)
+
+
+def _class_of(error: Exception) -> str:
+    return type(error).__name__ if isinstance(error, GuardrailError | Unavailable) else "Internal"

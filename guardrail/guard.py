@@ -1,0 +1,467 @@
+"""What guardrail does to one payload: find, decide, protect, and filter what comes back.
+
+Everything here is a function of its arguments. The guard itself is assembled once and shared by all
+exchanges; what belongs to one exchange (its vault, its findings) is passed in and handed back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import quote_plus
+
+import regex
+
+from guardrail.detection.detector import Detector
+from guardrail.detection.patterns import Rule
+from guardrail.errors import ConfigError, GuardrailError, Refusal
+from guardrail.policy.ladder import decide, decide_output, may_process_unaudited, may_restore
+from guardrail.policy.loader import PolicyStore
+from guardrail.protocols.bodies import Body
+from guardrail.protocols.fields import Action, Leaf, Path, leaves, rewrite
+from guardrail.protocols.maps import Protocol
+from guardrail.spans import resolve
+from guardrail.taxonomy import NONE, Taxonomy
+from guardrail.transform.operators import redact
+from guardrail.transform.placeholders import PATTERN, Grammar
+from guardrail.transform.rewrite import is_structured, known_values, protect, restorer
+from guardrail.transform.stream import CompiledRules, StreamRule, compile_rules
+from guardrail.transform.vault import Entry, Vault
+from guardrail.types import (
+    Category,
+    Decision,
+    Endpoint,
+    Evidence,
+    Finding,
+    Kind,
+    RequestContext,
+    Span,
+    TextUnit,
+    Treatment,
+)
+
+Sink = Literal["text", "tool", "url"]
+
+
+class Blocked(GuardrailError):
+    """The answer holds what policy lets nobody see, in no form."""
+
+    def __init__(self, category: Category) -> None:
+        self.category = category
+        super().__init__(f"the answer holds {category} data, which policy blocks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """The parts every exchange shares. Immutable; a reload makes a new one.
+
+    `restore_tools` names the tools that run inside the trust boundary (`*` for all), so that policy
+    may let their arguments be restored. `key` makes digests of user ids and is secret.
+    """
+
+    detector: Detector
+    policies: PolicyStore
+    taxonomy: Taxonomy
+    restore_tools: frozenset[str] = frozenset()
+    key: bytes = field(repr=False)
+    grammar: Grammar
+    stream_rules: Mapping[str, StreamRule] = field(repr=False)
+
+
+def build_guard(
+    *,
+    detector: Detector,
+    policies: PolicyStore,
+    taxonomy: Taxonomy,
+    key: bytes,
+    restore_tools: Iterable[str] = (),
+) -> Guard:
+    """Gives the guard over these parts.
+
+    Raises:
+        ConfigError: a rule cannot be enforced on a stream, so what it finds could pass there.
+    """
+    rules = {rule.name: _stream_rule(rule) for rule in detector.rules}
+    try:
+        compile_rules(rules.values())
+    except ValueError as error:
+        raise ConfigError([f"detection: {error}"]) from None
+    return Guard(
+        detector=detector,
+        policies=policies,
+        taxonomy=taxonomy,
+        restore_tools=frozenset(restore_tools),
+        key=key,
+        grammar=Grammar(words=taxonomy.vocabulary),
+        stream_rules=MappingProxyType(rules),
+    )
+
+
+def _stream_rule(rule: Rule) -> StreamRule:
+    return StreamRule(
+        name=rule.name,
+        pattern=rule.pattern,
+        flags=rule.flags,
+        priority=int(rule.score * 100),
+        rewrite=lambda matched, left: None,
+    )
+
+
+# ── finding ──────────────────────────────────────────────────────────────────────────────────────
+
+_OPAQUE: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.MEDIA: "MEDIA",
+        Action.REFERENCE: "REMOTE_REFERENCE",
+        Action.TOKENS: "TOKENS",
+        Action.PERSON_ID: "USER_ID",
+    }
+)
+"""Leaves that are a finding as a whole, whatever is in them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A body or query string of a request, with its leaves and what was found in each."""
+
+    body: Body
+    leaves: tuple[Leaf, ...]
+    findings: tuple[tuple[Finding, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What was found in a request: by part, by category, and by entity."""
+
+    parts: tuple[Part, ...]
+    evidence: Mapping[Category, Evidence]
+    counts: Mapping[str, int]
+
+
+def inspect(guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vault) -> Inspection:
+    """Gives what is personal in a request.
+
+    Values that this conversation's vault knows are found again wherever they stand.
+
+    Raises:
+        DetectorUnavailable: a recognizer failed; nothing may leave.
+    """
+    known = known_values({entry.original: entry.entity for entry in vault})
+    parts = []
+    for body, protocol in bodies:
+        found = tuple(leaves(body.payload, protocol.request))
+        findings = tuple(_find(guard, leaf, known) for leaf in found)
+        parts.append(Part(body=body, leaves=found, findings=findings))
+    return _summarise(guard, parts)
+
+
+def _find(guard: Guard, leaf: Leaf, known: Callable[[str], list[Finding]]) -> tuple[Finding, ...]:
+    entity = _OPAQUE.get(leaf.action)
+    if entity is not None:
+        span = Span(0, len(leaf.text))
+        return (Finding(entity=entity, span=span, score=1.0, recognizer="protocol"),)
+    if not leaf.text:
+        return ()
+    identifier = leaf.action in (Action.IDENTIFIER, Action.STRUCTURE)
+    unit = TextUnit(
+        pointer=leaf.pointer,
+        text=leaf.text,
+        kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
+    )
+    found = guard.detector.detect(unit)
+    again = known(leaf.text)
+    return resolve((*found, *again)) if again else found
+
+
+def _summarise(guard: Guard, parts: Sequence[Part]) -> Inspection:
+    counts: Counter[str] = Counter()
+    surest: dict[Category, float] = {}
+    totals: Counter[Category] = Counter()
+    for part in parts:
+        for findings in part.findings:
+            for finding in findings:
+                category = guard.taxonomy.category(finding.entity)
+                counts[finding.entity] += 1
+                totals[category] += 1
+                surest[category] = max(surest.get(category, 0.0), finding.score)
+    evidence = {c: Evidence(count=n, score=surest[c]) for c, n in totals.items()}
+    return Inspection(
+        parts=tuple(parts),
+        evidence=MappingProxyType(evidence or {NONE: Evidence()}),
+        counts=MappingProxyType(dict(counts)),
+    )
+
+
+# ── deciding ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge(
+    guard: Guard,
+    context: RequestContext,
+    inspection: Inspection,
+    *,
+    endpoint: Endpoint,
+    local: Endpoint | None,
+) -> Decision:
+    """Gives what policy lets happen to each category at one endpoint."""
+    return decide(guard.policies, context, inspection.evidence, endpoint=endpoint, local=local)
+
+
+def strictest(decisions: Sequence[Decision], *, endpoint: str) -> Decision:
+    """Gives one decision that holds at every endpoint where a request may end up."""
+    if len(decisions) == 1:
+        return decisions[0]
+    worst: dict[Category, Decision] = {}
+    for decision in decisions:
+        for category, treatment in decision.treatments.items():
+            held = worst.get(category)
+            if held is None or treatment > held.treatments[category]:
+                worst[category] = decision
+    return Decision(
+        endpoint=endpoint,
+        treatments=MappingProxyType({c: d.treatments[c] for c, d in worst.items()}),
+        regions=tuple(sorted({r for d in decisions for r in d.regions})),
+        reasons=MappingProxyType({c: d.reasons.get(c, ()) for c, d in worst.items()}),
+        digest=decisions[0].digest if decisions else "",
+        errors=tuple(sorted({e for d in decisions for e in d.errors})),
+    )
+
+
+def may_go_unaudited(
+    guard: Guard, context: RequestContext, inspection: Inspection, *, endpoint: Endpoint
+) -> bool:
+    """Whether policy lets the local model answer while the audit log cannot be written."""
+    return endpoint.local and may_process_unaudited(
+        guard.policies, context, inspection.evidence, endpoint=endpoint
+    )
+
+
+# ── protecting ───────────────────────────────────────────────────────────────────────────────────
+
+
+def shield(
+    guard: Guard, inspection: Inspection, decision: Decision, *, vault: Vault
+) -> tuple[bytes, ...]:
+    """Gives each part's bytes as they may leave; unchanged parts keep their very bytes.
+
+    A value found once is treated wherever it stands in the request, whatever stands around it.
+
+    Raises:
+        Refusal: personal data stands where the protocol allows no change, or a value above CLEAR
+            is still in the bytes that would leave.
+    """
+    treatments = {
+        entity: decision.treatments.get(guard.taxonomy.category(entity), Treatment.BLOCKED)
+        for entity in inspection.counts
+    }
+    values = _treated_values(inspection, treatments)
+    _number(guard, inspection, treatments, vault)
+    again = known_values(values)
+    shielded = []
+    for part in inspection.parts:
+        changes: dict[Path, str | None] = {}
+        for leaf, found in zip(part.leaves, part.findings, strict=True):
+            repeated = again(leaf.text) if leaf.action not in _OPAQUE else []
+            findings = resolve((*found, *repeated)) if repeated else found
+            text = _protect(guard, leaf, findings, treatments, vault)
+            if text is not leaf.text and text != leaf.text:
+                changes[leaf.path] = text
+        payload = rewrite(part.body.payload, changes)
+        shielded.append(part.body.encode(payload) if changes else part.body.raw)
+    _refuse_residue(values, shielded)
+    return tuple(shielded)
+
+
+_SURNAME = regex.compile(r"\p{Lu}[\p{L}\p{M}'’-]{3,}")
+
+
+def _treated_values(inspection: Inspection, treatments: Mapping[str, Treatment]) -> dict[str, str]:
+    """Values above CLEAR → entity. Of a full name, each longer part is a value, too."""
+    values: dict[str, str] = {}
+    for part in inspection.parts:
+        for leaf, findings in zip(part.leaves, part.findings, strict=True):
+            if leaf.action in _OPAQUE:
+                continue
+            for finding in findings:
+                if treatments[finding.entity] is Treatment.CLEAR:
+                    continue
+                value = leaf.text[finding.span.start : finding.span.end]
+                values.setdefault(value, finding.entity)
+                if finding.entity == "PERSON":
+                    for name in _SURNAME.findall(value):
+                        values.setdefault(name, finding.entity)
+    return values
+
+
+def _number(
+    guard: Guard, inspection: Inspection, treatments: Mapping[str, Treatment], vault: Vault
+) -> None:
+    """Numbers values by first detected mention, so that a longer history changes no number."""
+    for part in inspection.parts:
+        for leaf, findings in zip(part.leaves, part.findings, strict=True):
+            for finding in findings if leaf.action not in _OPAQUE else ():
+                if treatments[finding.entity] is Treatment.PSEUDONYMISED:
+                    vault.allocate(
+                        entity=finding.entity,
+                        word=guard.taxonomy.label(finding.entity),
+                        original=leaf.text[finding.span.start : finding.span.end],
+                    )
+
+
+def _protect(
+    guard: Guard,
+    leaf: Leaf,
+    findings: tuple[Finding, ...],
+    treatments: Mapping[str, Treatment],
+    vault: Vault,
+) -> str | None:
+    if leaf.action is Action.PERSON_ID:
+        if treatments["USER_ID"] is Treatment.REDACTED:
+            return None
+        digest = hmac.new(guard.key, leaf.text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return f"user-{digest.hexdigest()[:32]}"
+    if leaf.action in _OPAQUE:
+        if treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
+            return leaf.text
+        raise Refusal(422, "uninspectable_input", "content that cannot be read cannot be protected")
+    text = protect(
+        leaf.text,
+        findings,
+        treatments=treatments,
+        labels=guard.taxonomy.labels,
+        vault=vault,
+        grammar=guard.grammar,
+        bare=leaf.action in (Action.IDENTIFIER, Action.STRUCTURE),
+    )
+    if leaf.action is Action.STRUCTURE and text != leaf.text:
+        raise Refusal(
+            400,
+            "personal_data_in_structure",
+            f"{leaf.pointer} holds personal data where the protocol allows no change",
+        )
+    return text
+
+
+def _refuse_residue(values: Iterable[str], shielded: Sequence[bytes]) -> None:
+    """A second, independent look at the very bytes that would leave."""
+    for value in filter(is_structured, values):
+        for form in {value, json.dumps(value)[1:-1], quote_plus(value)}:
+            if any(form.encode("utf-8", "surrogatepass") in part for part in shielded):
+                raise Refusal(
+                    400,
+                    "personal_data_in_structure",
+                    "personal data stands where the protocol allows no change",
+                )
+
+
+# ── filtering what comes back ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """The output rules of one exchange. `masked` counts what was masked, by entity."""
+
+    text: CompiledRules
+    tool: CompiledRules
+    declared_tool: CompiledRules
+    declared: frozenset[str]
+    masked: Counter[str]
+
+    def rules(self, *, tool: str | None) -> CompiledRules:
+        """The rules for answer text (`tool` is None) or for the arguments of a tool."""
+        if tool is None:
+            return self.text
+        declared = tool in self.declared or "*" in self.declared
+        return self.declared_tool if declared else self.tool
+
+
+def build_filter(
+    guard: Guard, context: RequestContext, *, endpoint: Endpoint, vault: Vault
+) -> Filter:
+    """Gives the rules that mask or block what the model says and restore what the user said.
+
+    Masking looks at what the model wrote; what is restored is the user's own and is not looked at
+    again.
+    """
+    masked: Counter[str] = Counter()
+    active: list[StreamRule] = []
+    for rule in guard.detector.rules:
+        category = guard.taxonomy.category(rule.entity)
+        treatment, _ = decide_output(guard.policies, context, category, endpoint=endpoint)
+        if treatment is not Treatment.CLEAR:
+            rewrite = _masker(guard, rule, category, treatment, masked)
+            active.append(replace(guard.stream_rules[rule.name], rewrite=rewrite))
+
+    def rules_for(sink: Sink, *, declared: bool = False) -> CompiledRules:
+        if not len(vault):
+            return compile_rules(active)
+
+        def allowed(entry: Entry, sink: Sink) -> bool:
+            category = guard.taxonomy.category(entry.entity)
+            return may_restore(
+                guard.policies,
+                context,
+                category,
+                endpoint=endpoint,
+                sink=sink,
+                tool_declared=declared,
+            )
+
+        return compile_rules((*active, _restoring(guard, vault, sink, allowed)))
+
+    return Filter(
+        text=rules_for("text"),
+        tool=rules_for("tool"),
+        declared_tool=rules_for("tool", declared=True),
+        declared=guard.restore_tools,
+        masked=masked,
+    )
+
+
+def _masker(
+    guard: Guard, rule: Rule, category: Category, treatment: Treatment, masked: Counter[str]
+) -> Callable[[str, str], str | None]:
+    word = guard.taxonomy.label(rule.entity)
+
+    def mask(matched: str, left: str) -> str | None:
+        value = matched
+        if rule.group:
+            match = rule.compiled.match(left + matched, len(left))
+            value = match.group(rule.group) if match else matched
+        if rule.judge(value, left) < guard.detector.threshold:
+            return None
+        if treatment is Treatment.BLOCKED:
+            raise Blocked(category)
+        masked[rule.entity] += 1
+        return matched.replace(value, redact(value, word=word))
+
+    return mask
+
+
+def _restoring(
+    guard: Guard, vault: Vault, sink: Sink, allowed: Callable[[Entry, Sink], bool]
+) -> StreamRule:
+    in_text = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, sink))
+    in_url = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, "url"))
+
+    def restore(token: str, left: str) -> str | None:
+        return (in_url if _ends_in_url(left) else in_text)(token)
+
+    return StreamRule(name="restore", pattern=PATTERN, priority=1000, rewrite=restore)
+
+
+_URL = regex.compile(r"(?:://|www\.|\]\(|mailto:)\S*$|^\S{100,}$", regex.IGNORECASE)
+
+
+def _ends_in_url(left: str) -> bool:
+    """Whether what follows `left` would become part of a link, or of a word too long to tell.
+
+    A model can be talked into writing a link whose address carries somebody's data away.
+    """
+    return _URL.search(left) is not None

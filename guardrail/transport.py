@@ -1,0 +1,355 @@
+"""Guardrail inside a provider's SDK: an httpx transport that guards what the SDK sends.
+
+    client = OpenAI(http_client=httpx.Client(transport=GuardrailTransport(built, app="crm")))
+
+SDKs are split over `httpx` and its successor `httpx2`, which have the same shape; `transports`
+makes the pair of classes for either module.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from types import ModuleType
+from typing import Any
+
+import httpx
+
+from guardrail.audit.log import AuditLog
+from guardrail.config import Built
+from guardrail.context import PREFIX
+from guardrail.errors import AuditUnavailable
+from guardrail.exchange import (
+    ChunkReceived,
+    Close,
+    Door,
+    Emit,
+    Event,
+    Exchange,
+    Forward,
+    Headers,
+    PeerGone,
+    Record,
+    RecordFailed,
+    Reply,
+    RequestReceived,
+    RequestRefused,
+    ResponseEnded,
+    ResponseStarted,
+    Start,
+    UpstreamFailed,
+)
+from guardrail.opening import open_exchange
+from guardrail.routing.routes import Route
+
+_REPLACED = frozenset(
+    {"host", "content-length", "content-encoding", "transfer-encoding", "accept-encoding"}
+)
+
+_CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key"})
+"""Headers that are for the endpoint a request was meant for, and for no other."""
+
+_UNKNOWN = RequestRefused(
+    status=403,
+    code="unknown_endpoint",
+    message="no endpoint is configured at this address; set endpoints.<id>.url to its base URL",
+)
+
+
+class _Outgoing:
+    """What both transports share: opening an exchange, and a request that may leave."""
+
+    def __init__(self, built: Built, app: str) -> None:
+        self.built = built
+        self.app = built.apps[app]
+
+    def open(self, request: Any) -> tuple[Exchange, Route | None, RequestRefused | None]:
+        """Gives the exchange, the route behind the request's address, and why it is refused."""
+        target = self._target(str(request.url))
+        headers = tuple((k.lower(), v) for k, v in request.headers.raw)
+        exchange, refusal = open_exchange(
+            self.built, door=Door.TRANSPORT, app=self.app, headers=headers, target=target
+        )
+        if target is None:
+            return exchange, None, _UNKNOWN
+        if refusal:
+            refused = RequestRefused(
+                status=refusal.status, code=refusal.code, message=refusal.message
+            )
+            return exchange, target, refused
+        return exchange, target, None
+
+    def _target(self, url: str) -> Route | None:
+        for route in self.built.deployment.routes:
+            base = self.built.upstreams[route.endpoint.id].url
+            if base and (url == base or url.startswith((base + "/", base + "?"))):
+                return route
+        return None
+
+    def received(self, request: Any, target: Route, body: bytes) -> RequestReceived:
+        """The request as an event; its path is what follows the endpoint's base URL."""
+        base = httpx.URL(self.built.upstreams[target.endpoint.id].url).path.rstrip("/")
+        return RequestReceived(
+            method=request.method,
+            path=request.url.path.removeprefix(base),
+            query=request.url.query,
+            headers=tuple((k.lower(), v) for k, v in request.headers.raw),
+            body=body,
+        )
+
+    def address(self, request: Any, target: Route, forward: Forward) -> tuple[str, list[Any]]:
+        """Where a permitted request goes, and its headers; the local model's own when diverted."""
+        upstream = self.built.upstreams[target.endpoint.id]
+        suffix = str(request.url.copy_with(query=None)).removeprefix(upstream.url)
+        drop = _REPLACED | (
+            {"authorization", "api-key", "x-api-key"} if forward.diverted else set()
+        )
+        headers = [
+            (k, v)
+            for k, v in request.headers.multi_items()
+            if k.lower() not in drop and not k.lower().startswith(PREFIX)
+        ]
+        headers.append(("accept-encoding", "identity"))
+        if forward.diverted and forward.route:
+            upstream = self.built.upstreams[forward.route.endpoint.id]
+            if upstream.key:
+                headers.append(("authorization", f"Bearer {upstream.key.get_secret_value()}"))
+        query = f"?{forward.query.decode('ascii')}" if forward.query else ""
+        return f"{upstream.url}{suffix}{query}", headers
+
+
+class _Collected:
+    """What an exchange tells the client so far: a status, headers, and bytes to hand over."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: Headers = ()
+        self.data: deque[bytes] = deque()
+        self.closed = False
+        self.aborted = False
+
+    def take(self, command: Any) -> None:
+        """Applies a command that speaks to the client."""
+        match command:
+            case Reply():
+                self.status, self.headers = command.status, command.headers
+                self.data.append(command.body)
+            case Start():
+                self.status, self.headers = command.status, command.headers
+            case Emit():
+                self.data.append(command.data)
+            case Close():
+                self.closed, self.aborted = True, command.aborted
+
+
+def _feed(exchange: Exchange, event: Event, said: _Collected, log: AuditLog) -> Forward | None:
+    """Performs what an event leads to; gives the request to send on when it comes to that."""
+    commands = deque(exchange.receive(event))
+    while commands:
+        command = commands.popleft()
+        if isinstance(command, Forward):
+            return command
+        if isinstance(command, Record):
+            try:
+                log.record_blocking(command.event)
+            except AuditUnavailable:
+                commands = deque(exchange.receive(RecordFailed()))
+        else:
+            said.take(command)
+    return None
+
+
+async def _feed_async(
+    exchange: Exchange, event: Event, said: _Collected, log: AuditLog
+) -> Forward | None:
+    """`_feed` without blocking the event loop."""
+    commands = deque(exchange.receive(event))
+    while commands:
+        command = commands.popleft()
+        if isinstance(command, Forward):
+            return command
+        if isinstance(command, Record):
+            try:
+                await log.record(command.event)
+            except AuditUnavailable:
+                commands = deque(exchange.receive(RecordFailed()))
+        else:
+            said.take(command)
+    return None
+
+
+def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
+    """Gives the (sync, async) transport classes for `httpx`, or a module of the same shape.
+
+    Each takes what `guardrail.config.build` gave, the app that sends, and optionally the transport
+    that does the sending.
+    """
+    hx: Any = module
+
+    class _Stream(hx.SyncByteStream):  # type: ignore[misc]  # the base comes from the module
+        def __init__(self, log: AuditLog, exchange: Exchange, inner: Any, said: _Collected) -> None:
+            self._log, self._exchange, self._inner, self._said = log, exchange, inner, said
+
+        def __iter__(self) -> Iterator[bytes]:
+            said = self._said
+            try:
+                for chunk in self._inner.stream:
+                    _feed(self._exchange, ChunkReceived(chunk), said, self._log)
+                    while said.data:
+                        yield said.data.popleft()
+                    if said.closed:
+                        return
+                _feed(self._exchange, ResponseEnded(), said, self._log)
+            except hx.TransportError:
+                _feed(self._exchange, UpstreamFailed(502, "upstream_broken"), said, self._log)
+            while said.data:
+                yield said.data.popleft()
+
+        def close(self) -> None:
+            self._inner.close()
+            if not self._said.closed:
+                _feed(self._exchange, PeerGone(), self._said, self._log)
+
+    class GuardrailTransport(hx.BaseTransport):  # type: ignore[misc]  # as above
+        """Guards the requests of a synchronous client."""
+
+        def __init__(self, built: Built, *, app: str = "default", inner: Any = None) -> None:
+            self._shared = _Outgoing(built, app)
+            self._log = built.audit
+            self._inner = inner or hx.HTTPTransport()
+
+        def handle_request(self, request: Any) -> Any:
+            """Sends what may leave and gives the filtered answer, or a refusal as an answer."""
+            exchange, target, refused = self._shared.open(request)
+            said = _Collected()
+            if target is None or refused:
+                _feed(exchange, refused or _UNKNOWN, said, self._log)
+                return _response(hx, said)
+            event = self._shared.received(request, target, request.read())
+            forward = _feed(exchange, event, said, self._log)
+            if forward is None:
+                return _response(hx, said)
+            url, headers = self._shared.address(request, target, forward)
+            onward = hx.Request(
+                request.method,
+                url,
+                headers=headers,
+                content=forward.body or None,
+                extensions=request.extensions,
+            )
+            try:
+                answer = self._inner.handle_request(onward)
+            except hx.TransportError:
+                _feed(exchange, PeerGone("upstream_unreachable"), said, self._log)
+                raise
+            _feed(exchange, _started(answer), said, self._log)
+            stream = _Stream(self._log, exchange, answer, said)
+            if said.status:
+                return _response(hx, said, stream=stream)
+            content = b"".join(stream)
+            stream.close()
+            return _response(hx, said, content=content)
+
+        def close(self) -> None:
+            """Closes the transport that does the sending."""
+            self._inner.close()
+
+    class _AsyncStream(hx.AsyncByteStream):  # type: ignore[misc]  # as above
+        def __init__(self, log: AuditLog, exchange: Exchange, inner: Any, said: _Collected) -> None:
+            self._log, self._exchange, self._inner, self._said = log, exchange, inner, said
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            said = self._said
+            try:
+                async for chunk in self._inner.stream:
+                    await _feed_async(self._exchange, ChunkReceived(chunk), said, self._log)
+                    while said.data:
+                        yield said.data.popleft()
+                    if said.closed:
+                        return
+                await _feed_async(self._exchange, ResponseEnded(), said, self._log)
+            except hx.TransportError:
+                failed = UpstreamFailed(502, "upstream_broken")
+                await _feed_async(self._exchange, failed, said, self._log)
+            while said.data:
+                yield said.data.popleft()
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+            if not self._said.closed:
+                await _feed_async(self._exchange, PeerGone(), self._said, self._log)
+
+    class AsyncGuardrailTransport(hx.AsyncBaseTransport):  # type: ignore[misc]  # as above
+        """Guards the requests of an asynchronous client."""
+
+        def __init__(self, built: Built, *, app: str = "default", inner: Any = None) -> None:
+            self._shared = _Outgoing(built, app)
+            self._log = built.audit
+            self._inner = inner or hx.AsyncHTTPTransport()
+
+        async def handle_async_request(self, request: Any) -> Any:
+            """Sends what may leave and gives the filtered answer, or a refusal as an answer."""
+            exchange, target, refused = self._shared.open(request)
+            said = _Collected()
+            if target is None or refused:
+                await _feed_async(exchange, refused or _UNKNOWN, said, self._log)
+                return _response(hx, said)
+            event = self._shared.received(request, target, await request.aread())
+            forward = await _feed_async(exchange, event, said, self._log)
+            if forward is None:
+                return _response(hx, said)
+            url, headers = self._shared.address(request, target, forward)
+            onward = hx.Request(
+                request.method,
+                url,
+                headers=headers,
+                content=forward.body or None,
+                extensions=request.extensions,
+            )
+            try:
+                answer = await self._inner.handle_async_request(onward)
+            except hx.TransportError:
+                await _feed_async(exchange, PeerGone("upstream_unreachable"), said, self._log)
+                raise
+            await _feed_async(exchange, _started(answer), said, self._log)
+            stream = _AsyncStream(self._log, exchange, answer, said)
+            if said.status:
+                return _response(hx, said, stream=stream)
+            content = b"".join([chunk async for chunk in stream])
+            await stream.aclose()
+            return _response(hx, said, content=content)
+
+        async def aclose(self) -> None:
+            """Closes the transport that does the sending."""
+            await self._inner.aclose()
+
+    return GuardrailTransport, AsyncGuardrailTransport
+
+
+def _onward(hx: Any, request: Any, url: str, headers: list[Any], forward: Forward) -> Any:
+    return hx.Request(
+        request.method,
+        url,
+        headers=headers,
+        content=forward.body or None,
+        extensions=request.extensions,
+    )
+
+
+def _started(answer: Any) -> ResponseStarted:
+    headers = tuple((k.lower(), v) for k, v in answer.headers.raw)
+    return ResponseStarted(status=answer.status_code, headers=headers)
+
+
+def _response(
+    hx: Any, said: _Collected, *, content: bytes | None = None, stream: Any = None
+) -> Any:
+    if stream is not None:
+        return hx.Response(said.status, headers=list(said.headers), stream=stream)
+    if content is None:
+        content = b"".join(said.data)
+    return hx.Response(said.status, headers=list(said.headers), content=content)
+
+
+GuardrailTransport, AsyncGuardrailTransport = transports(httpx)
+"""The transports for `httpx`; for an SDK on `httpx2`: `transports(httpx2)`."""
