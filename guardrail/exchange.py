@@ -330,7 +330,9 @@ class Exchange:
             raise Refusal(413, "body_too_large", f"the body is larger than {limit} bytes")
         bodies: list[tuple[Body, Protocol]] = []
         if event.body:
-            raw = inflate(event.body, encoding=headers.get(b"content-encoding", ""), limit=limit)
+            raw = inflate(
+                event.body, encoding=headers.get(b"content-encoding", "").lower(), limit=limit
+            )
             body = read_body(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = _protocol_of(body.payload, self._protocol)
             bodies.append((body, self._protocol))
@@ -681,7 +683,7 @@ def _single_headers(headers: Headers) -> dict[bytes, str]:
     for name in _SINGLE:
         if names[name] > 1:
             raise Refusal(400, "ambiguous_header", f"the {name.decode()} header came twice")
-    return {name: value.decode("latin-1").strip().lower() for name, value in headers}
+    return {name: value.decode("latin-1").strip() for name, value in headers}
 
 
 def _inflater(encoding: str) -> Callable[[bytes], bytes]:

@@ -72,6 +72,7 @@ class Guard:
     key: bytes = field(repr=False)
     grammar: Grammar
     stream_rules: Mapping[str, StreamRule] = field(repr=False)
+    rules_by_category: Mapping[Category, tuple[Rule, ...]] = field(repr=False)
 
 
 def build_guard(
@@ -92,6 +93,10 @@ def build_guard(
         compile_rules(rules.values())
     except ValueError as error:
         raise ConfigError([f"detection: {error}"]) from None
+    by_category: dict[Category, tuple[Rule, ...]] = {}
+    for rule in detector.rules:
+        category = taxonomy.category(rule.entity)
+        by_category[category] = (*by_category.get(category, ()), rule)
     return Guard(
         detector=detector,
         policies=policies,
@@ -100,6 +105,7 @@ def build_guard(
         key=key,
         grammar=Grammar(words=taxonomy.vocabulary),
         stream_rules=MappingProxyType(rules),
+        rules_by_category=MappingProxyType(by_category),
     )
 
 
@@ -363,22 +369,36 @@ def _refuse_residue(values: Iterable[str], shielded: Sequence[bytes]) -> None:
 # ── filtering what comes back ────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """The output rules of one exchange. `masked` counts what was masked, by entity."""
+    """The output rules of one exchange. `masked` counts what was masked, by entity.
 
-    text: CompiledRules
-    tool: CompiledRules
-    declared_tool: CompiledRules
-    declared: frozenset[str]
-    masked: Counter[str]
+    `active` holds the rules that mask or block; `restoring` makes the rule that puts the user's
+    own values back, for text or for the arguments of a tool that is declared or not.
+    """
+
+    def __init__(
+        self,
+        active: Sequence[StreamRule],
+        restoring: Callable[[Sink, bool], StreamRule] | None,
+        *,
+        declared: frozenset[str],
+        masked: Counter[str],
+    ) -> None:
+        self._active = active
+        self._restoring = restoring
+        self._declared = declared
+        self._compiled: dict[tuple[Sink, bool], CompiledRules] = {}
+        self.masked = masked
 
     def rules(self, *, tool: str | None) -> CompiledRules:
         """The rules for answer text (`tool` is None) or for the arguments of a tool."""
-        if tool is None:
-            return self.text
-        declared = tool in self.declared or "*" in self.declared
-        return self.declared_tool if declared else self.tool
+        declared = tool is not None and bool({tool, "*"} & self._declared)
+        key: tuple[Sink, bool] = ("text" if tool is None else "tool", declared)
+        rules = self._compiled.get(key)
+        if rules is None:
+            restoring = (self._restoring(*key),) if self._restoring else ()
+            rules = self._compiled[key] = compile_rules((*self._active, *restoring))
+        return rules
 
 
 def build_filter(
@@ -391,34 +411,33 @@ def build_filter(
     """
     masked: Counter[str] = Counter()
     active: list[StreamRule] = []
-    for rule in guard.detector.rules:
-        category = guard.taxonomy.category(rule.entity)
+    for category, rules in guard.rules_by_category.items():
         treatment, _ = decide_output(guard.policies, context, category, endpoint=endpoint)
         if treatment is not Treatment.CLEAR:
-            rewrite = _masker(guard, rule, category, treatment, masked)
-            active.append(replace(guard.stream_rules[rule.name], rewrite=rewrite))
+            active += (
+                replace(
+                    guard.stream_rules[rule.name],
+                    rewrite=_masker(guard, rule, category, treatment, masked),
+                )
+                for rule in rules
+            )
 
-    def rules_for(sink: Sink, *, declared: bool = False) -> CompiledRules:
-        if not len(vault):
-            return compile_rules(active)
-
+    def restoring(sink: Sink, declared: bool) -> StreamRule:
         def allowed(entry: Entry, sink: Sink) -> bool:
-            category = guard.taxonomy.category(entry.entity)
             return may_restore(
                 guard.policies,
                 context,
-                category,
+                guard.taxonomy.category(entry.entity),
                 endpoint=endpoint,
                 sink=sink,
                 tool_declared=declared,
             )
 
-        return compile_rules((*active, _restoring(guard, vault, sink, allowed)))
+        return _restoring(guard, vault, sink, allowed)
 
     return Filter(
-        text=rules_for("text"),
-        tool=rules_for("tool"),
-        declared_tool=rules_for("tool", declared=True),
+        active,
+        restoring if len(vault) else None,
         declared=guard.restore_tools,
         masked=masked,
     )

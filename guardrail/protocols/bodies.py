@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
 
 from guardrail.errors import Refusal
+from guardrail.protocols.multipart import FormPart, boundary_of, parse_form, write_form
 from guardrail.protocols.payload import Json, dump_json, parse_json
 
 
@@ -34,10 +35,10 @@ def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) ->
         Refusal: 415 for a content type or charset that cannot be inspected, 400 for a body that
             is not what its content type says.
     """
-    match = _CONTENT_TYPE.fullmatch(content_type.lower())
+    match = _CONTENT_TYPE.fullmatch(content_type)
     if content_type and match is None:
         raise Refusal(415, "unsupported_media_type", "the content type is not a valid one")
-    media, options = (match[1], match[2] or "") if match else ("", "")
+    media, options = (match[1].lower(), match[2] or "") if match else ("", "")
     charsets = {name.lower() for name in _CHARSET.findall(options)}
     if len(charsets) > 1:
         raise Refusal(400, "ambiguous_header", "the content type names two charsets")
@@ -45,6 +46,8 @@ def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) ->
         raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
     if not media and raw.lstrip()[:1] in (b"{", b"[") and json_by_default:
         media = "application/json"
+    if media == "multipart/form-data":
+        return _read_multipart(raw, content_type)
     reader = _READERS.get(media) or (_read_json if media.endswith("+json") else None)
     if reader is None and media.startswith("text/"):
         reader = _read_text
@@ -52,7 +55,7 @@ def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) ->
         raise Refusal(
             415,
             "unsupported_media_type",
-            "this content type cannot be inspected; send JSON, text or a URL-encoded form",
+            "this content type cannot be inspected; send JSON, text or a form",
         )
     return reader(raw)
 
@@ -61,12 +64,50 @@ def _read_json(raw: bytes) -> Body:
     return Body(payload=parse_json(raw), raw=raw, encode=lambda value: dump_json(value).encode())
 
 
-def _read_text(raw: bytes) -> Body:
+def _read_multipart(raw: bytes, content_type: str) -> Body:
+    """A form as an array of [name, text] or [name, file name, file], written anew in any case."""
+    boundary = boundary_of(content_type)
+    parts = parse_form(raw, boundary)
+    payload: list[Json] = [
+        [part.name, part.filename or "", _FILE] if part.is_file else [part.name, _utf8(part.data)]
+        for part in parts
+    ]
+
+    def encode(value: Json) -> bytes:
+        fields = value if isinstance(value, list) else []
+        return write_form(
+            [_rewritten(part, new) for part, new in zip(parts, fields, strict=True)], boundary
+        )
+
+    return Body(payload=payload, raw=encode(payload), encode=encode)
+
+
+_FILE = "data:application/octet-stream,"
+"""Stands for a file's content in a payload, as an opaque leaf."""
+
+
+def _rewritten(part: FormPart, fields: Json) -> FormPart:
+    values = [str(value) for value in fields] if isinstance(fields, list) else []
+    if any(_BREAKS.search(value) for value in values[: len(values) - (not part.is_file)]):
+        raise Refusal(400, "invalid_form", "a name in the form holds a quote or a line end")
+    if part.is_file:
+        filename = values[1] if part.filename is not None else None
+        return replace(part, name=values[0], filename=filename)
+    return replace(part, name=values[0], data=values[1].encode())
+
+
+_BREAKS = re.compile(r'(?<!\\)"|[\r\n]')
+
+
+def _utf8(raw: bytes) -> str:
     try:
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise Refusal(400, "invalid_unicode", "the body is not valid UTF-8") from None
-    return Body(payload=text, raw=raw, encode=lambda value: str(value).encode())
+
+
+def _read_text(raw: bytes) -> Body:
+    return Body(payload=_utf8(raw), raw=raw, encode=lambda value: str(value).encode())
 
 
 def read_form(raw: bytes) -> Body:

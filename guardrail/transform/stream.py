@@ -20,6 +20,7 @@ released for look-behinds and rewrites. A feed costs two searches of what is hel
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -116,9 +117,9 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
     (['no. ', '', '[SSN].'], '')
     """
     rules = tuple(rules)
-    names = [rule.name for rule in rules]
+    names = Counter(rule.name for rule in rules)
     for rule in rules:
-        if names.count(rule.name) > 1:
+        if names[rule.name] > 1:
             raise ValueError(f"rule {rule.name}: two rules bear this name")
         try:
             _surveyed(rule.pattern, rule.flags, 0)
