@@ -6,7 +6,7 @@ what they find, and hold in every language listed here.
 
 from __future__ import annotations
 
-from guardrail.detection.patterns import Rule, Scope
+from guardrail.detection.patterns import Rule, Scope, Validator
 
 _PART = r"\p{Lu}[\p{L}\p{M}'’]{1,24}(?:-\p{Lu}[\p{L}\p{M}'’]{1,24}){0,2}"
 _PARTICLE = r"(?:(?:van|von|de|der|den|del|della|di|da|dos|la|le|bin|al|zu)\s){0,2}"
@@ -82,10 +82,10 @@ _MEDICATIONS = (
 )
 
 
-def _words(row: str) -> str:
+def _terms(terms: list[str]) -> str:
     """Alternatives grouped by first letter, so that most words of a text fail at once."""
     groups: dict[str, list[str]] = {}
-    for word in row.split(", "):
+    for word in terms:
         groups.setdefault(word[0], []).append(word[1:].replace(" ", r"\s").replace("'", "['’]"))
     branches = (
         f"[{letter}{letter.upper()}](?i:{'|'.join(sorted(rest, key=len, reverse=True))})"
@@ -94,9 +94,68 @@ def _words(row: str) -> str:
     return rf"(?<![\p{{L}}\d])(?:{'|'.join(branches)})(?![\p{{L}}\d])"
 
 
-def _cue(entity: str, name: str, pattern: str, **options: object) -> Rule:
-    settings: dict[str, object] = {"group": 1, "score": 0.7, "scope": Scope.ANYWHERE, **options}
-    return Rule(entity=entity, name=name, pattern=pattern, **settings)  # type: ignore[arg-type]  # one row, one set of options
+_TITLE_WORDS = (
+    "mr mrs ms miss mx dr prof professor herrn herr frau hr mme monsieur madame mlle sr sra señor "
+    "señora sig signor signora dhr mevr pani pan"
+)
+_GREETING_WORDS = (
+    "dear hi hello hey hallo liebe lieber bonjour cher chère hola estimado estimada querido "
+    "querida ciao gentile caro cara beste hej kære witaj"
+)
+_LABEL_WORDS = (
+    "name patient patientin customer client kunde kundin contact person ansprechpartner "
+    "ansprechpartnerin employee mitarbeiter mitarbeiterin nom nombre nome naam vorname nachname "
+    "surname holder kontoinhaber kontoinhaberin from von signed insured"
+)
+_INTRODUCTION_WORDS = (
+    "name this called heiße heisse appelle llamo nombre chiamo heet naam heter nazywam nome"
+)
+_CLOSING_WORDS = (
+    "regards sincerely yours thanks thank cheers grüßen grüssen grüße mfg lg vg cordialement "
+    "saludos atentamente saluti groet groeten"
+)
+_BIRTH_WORDS = (
+    "born geboren geb dob d birth birthday geburtsdatum né née naissance nacido nacida nacimiento "
+    "nascita"
+)
+_STREET_ENDINGS = ("straße", "strasse", "str.", "weg", "platz", "allee", "gasse", "ring", "ufer")
+_STREET_WORDS = (
+    "street st avenue ave road rd lane ln drive dr boulevard blvd way court ct place pl terrace "
+    "square sq"
+)
+
+
+def _cue(
+    entity: str,
+    name: str,
+    words: str,
+    pattern: str,
+    *,
+    group: int = 1,
+    score: float = 0.7,
+    scope: Scope = Scope.ANYWHERE,
+    validate: Validator | None = None,
+    requires: tuple[str, ...] = (),
+) -> Rule:
+    return Rule(
+        entity=entity,
+        name=name,
+        words=frozenset(words.split()),
+        pattern=pattern,
+        group=group,
+        score=score,
+        scope=scope,
+        validate=validate,
+        requires=requires,
+    )
+
+
+def _lexicon(entity: str, name: str, row: str) -> Rule:
+    """A closed list of terms; those of several words are looked for as they stand."""
+    terms = row.split(", ")
+    single = " ".join(term for term in terms if term.isalpha())
+    phrases = tuple(term for term in terms if not term.isalpha())
+    return _cue(entity, name, single, _terms(terms), group=0, score=0.6, requires=phrases)
 
 
 def cue_rules() -> list[Rule]:
@@ -105,36 +164,42 @@ def cue_rules() -> list[Rule]:
         _cue(
             "PERSON",
             "name-after-title",
+            _TITLE_WORDS,
             rf"\b{_TITLE}\s(?:{_TITLE}\s)?({_NAME})",
             validate=_is_name,
         ),
         _cue(
             "PERSON",
             "name-after-greeting",
+            _GREETING_WORDS,
             rf"(?:^|[\n>])\s{{0,4}}{_GREETING}\s({_NAME})(?=[,!.:\n]|\s[–-])",
             validate=_is_name,
         ),
         _cue(
             "PERSON",
             "name-after-label",
+            _LABEL_WORDS,
             rf"(?<![\p{{L}}_]){_LABEL}\s?[:=|]\s{{0,3}}[\"']?({_FULL_NAME})",
             validate=_is_name,
         ),
         _cue(
             "PERSON",
             "name-after-introduction",
+            _INTRODUCTION_WORDS,
             rf"(?<!\p{{L}}){_INTRODUCTION}\s({_NAME})",
             validate=_is_name,
         ),
         _cue(
             "PERSON",
             "name-after-closing",
+            _CLOSING_WORDS,
             rf"(?<!\p{{L}}){_CLOSING}\s?[,.!]?\s{{0,2}}\n\s{{0,4}}({_NAME})(?=\s{{0,4}}(?:\n|$))",
             validate=_is_name,
         ),
         _cue(
             "DATE_OF_BIRTH",
             "date-of-birth",
+            _BIRTH_WORDS,
             r"(?i:\b(?:born|geboren|geb\.|dob|d\.o\.b\.|date of birth|birth date|birthday|"
             r"geburtsdatum|né|née|date de naissance|nacido|nacida|fecha de nacimiento|"
             rf"data di nascita))\s?[:=]?\s?(?i:on|am|le|el|the)?\s?({_DATE})",
@@ -143,6 +208,7 @@ def cue_rules() -> list[Rule]:
         _cue(
             "AGE",
             "age",
+            "year years jahre jährige y ans años",
             r"(?<!\d)(\d{1,3})(?=[\s-]years?[\s-]old|[\s-]year[\s-]old|\sJahre\salt|[\s-]jährige|"
             r"\sy/o\b|\sans\b|\saños\b)",
             scope=Scope.DIGITS,
@@ -150,32 +216,21 @@ def cue_rules() -> list[Rule]:
         _cue(
             "STREET_ADDRESS",
             "street-address-german",
+            "",
             r"(?<!\p{L})(\p{Lu}[\p{L}.-]{2,30}(?:straße|strasse|str\.|weg|platz|allee|gasse|ring|ufer)"
             r"\s\d{1,4}\s?[a-z]?(?:,\s\d{5}\s\p{Lu}[\p{L}-]{2,30})?)(?!\w)",
             scope=Scope.DIGITS,
+            requires=_STREET_ENDINGS,
         ),
         _cue(
             "STREET_ADDRESS",
             "street-address-english",
+            _STREET_WORDS,
             r"(?<!\w)(\d{1,5}\s(?:\p{Lu}[\p{L}'’.-]{0,24}\s){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|"
             r"Ln|Drive|Dr|Boulevard|Blvd|Way|Court|Ct|Place|Pl|Terrace|Square|Sq)\.?"
             r"(?:,\s\p{Lu}[\p{L} ]{1,30}(?:,\s\p{Lu}{2}\s\d{5})?)?)(?!\w)",
             scope=Scope.DIGITS,
         ),
-        _cue(
-            "HEALTH_CONDITION",
-            "health-condition",
-            _words(_CONDITIONS),
-            group=0,
-            score=0.6,
-            requires=tuple(_CONDITIONS.replace("'", "").split(", ")),
-        ),
-        _cue(
-            "MEDICATION",
-            "medication",
-            _words(_MEDICATIONS),
-            group=0,
-            score=0.6,
-            requires=tuple(_MEDICATIONS.split(", ")),
-        ),
+        _lexicon("HEALTH_CONDITION", "health-condition", _CONDITIONS),
+        _lexicon("MEDICATION", "medication", _MEDICATIONS),
     ]

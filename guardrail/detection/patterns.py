@@ -41,8 +41,9 @@ class Rule:
 
     `pattern` is in mrab-regex syntax and of finite width. `group` is the part of the match that is
     the finding. `score` in [0, 1] stands where `validate` gives None; `context` words to the left
-    raise it by 0.35. `requires` lists lower-case strings of which a text must hold one, or the rule
-    need not run; it must never change what is found. `certain` says that `validate` may give True.
+    raise it by 0.35. `words` and `requires` list lower-case words and strings of which a text must
+    hold one, or the rule need not run; they never change what is found. `certain`
+    says that `validate` may give True.
     """
 
     entity: str
@@ -53,6 +54,7 @@ class Rule:
     group: int = 0
     validate: Validator | None = None
     context: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
     requires: tuple[str, ...] = ()
     certain: bool = False
     scope: Scope = Scope.DIGITS
@@ -63,7 +65,9 @@ class Rule:
 
     def can_match(self, lowered: str, words: Set[str], threshold: float) -> bool:
         """False when no match of this rule in a text can reach the threshold; quick and safe."""
-        if self.requires and not any(word in lowered for word in self.requires):
+        if (self.words or self.requires) and not (
+            not self.words.isdisjoint(words) or any(text in lowered for text in self.requires)
+        ):
             return False
         if self.score >= threshold or self.certain:
             return True
