@@ -19,7 +19,6 @@ from guardrail.guard import Filter
 from guardrail.protocols.bodies import read_body
 from guardrail.protocols.fields import (
     Action,
-    FieldMap,
     Leaf,
     Path,
     Step,
@@ -34,7 +33,7 @@ from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 from guardrail.transform.fragments import JsonFragments, TextTransformer
 from guardrail.transform.stream import StreamTransformer, transform
 
-_WHOLE = frozenset({Action.IDENTIFIER})
+_WHOLE = frozenset({Action.IDENTIFIER, Action.STRUCTURE})
 """Strings that are never cut across events."""
 
 
@@ -80,23 +79,38 @@ class WholeAnswer:
             body = read_body(raw, content_type=self._content_type)
         except Refusal as refusal:
             raise Refusal(502, "upstream_uninspectable", refusal.message) from None
-        changes = _filtered(body.payload, self._protocol.response, self._filter)
+        changes = _filtered(body.payload, self._protocol, self._filter)
         return body.encode(rewrite(body.payload, changes)) if changes else raw
 
 
-def _filtered(payload: Json, fields: FieldMap, outgoing: Filter) -> dict[Path, str | None]:
+def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path, str | None]:
     """The leaves of a whole payload that filtering changes."""
     changes: dict[Path, str | None] = {}
-    for leaf in leaves(payload, fields):
-        if leaf.action is Action.STRUCTURE:
-            continue
+    for leaf in leaves(payload, protocol.response):
         if leaf.action is Action.DERIVED:
             changes[leaf.path] = None
             continue
-        text = transform(outgoing.rules(tool=_tool(payload, leaf)), leaf.text)
+        tool = _tool(payload, leaf)
+        text = transform(outgoing.rules(tool=_sink(leaf, tool, protocol)), leaf.text)
         if text != leaf.text:
-            changes[leaf.path] = text
+            changes[leaf.path] = _changeable(leaf, text)
     return changes
+
+
+def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
+    """The tool a leaf speaks to, None for the reader.
+
+    In a known protocol, a field that its map does not name may be anybody's argument.
+    """
+    if tool is None and protocol.declares and not leaf.declared:
+        return ""
+    return tool
+
+
+def _changeable(leaf: Leaf, text: str) -> str:
+    if leaf.action is Action.STRUCTURE:
+        raise Refusal(502, "upstream_uninspectable", "the answer holds data where none belongs")
+    return text
 
 
 def _tool(payload: Json, leaf: Leaf) -> str | None:
@@ -128,6 +142,18 @@ class TextAnswer:
         return (rest + self._transformer.flush()).encode("utf-8", "replace")
 
 
+class UntouchedAnswer:
+    """A picture, a sound or a font: passed as it is, for there is no text in it."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives the bytes themselves."""
+        return data
+
+    def close(self) -> bytes:
+        """Gives nothing more."""
+        return b""
+
+
 @dataclass(slots=True)
 class _Event:
     """A framed event that waits until all its strings are decided."""
@@ -148,9 +174,9 @@ class _Slot:
 
     event: _Event
     path: Path
-    original: str
+    original: str = field(repr=False)
     remaining: int
-    text: str = ""
+    text: str = field(default="", repr=False)
 
 
 class _Channel:
@@ -209,7 +235,11 @@ class EventAnswer:
         self._read = self._read_line if lines else self._read_event
         self._channels: dict[Path, _Channel] = {}
         self._tools: dict[Path, str] = {}
+        self._known: dict[
+            tuple[str, str | None], str
+        ] = {}  # short strings that every event repeats
         self._queue: deque[_Event] = deque()
+        self._over: set[Path] = set()  # below these nothing more may come
 
     def feed(self, data: bytes) -> bytes:
         """Gives the events that are decided. Raises Refusal (502) for what is no event."""
@@ -237,60 +267,81 @@ class EventAnswer:
 
     def _read_event(self, raw: bytes) -> None:
         event = parse_event(raw)
-        whole = raw + b"\n\n"
+        name = self._spoken(event.event) if event.event else event.event
+        other = tuple(self._spoken(line) for line in event.other)
+        unchanged = (name, other) == (event.event, event.other)
+        event = SseEvent(event=name, data=event.data, other=other)
+        whole = raw + b"\n\n" if unchanged else dump_event(event)
         if event.data is None or event.data.strip() == self._protocol.done != "":
             if event.data is not None:
                 self._flush(())
+                self._over.add(())
             self._queue.append(_Event(None, _no_text, whole))
             return
-        payload = _payload(event.data)
+        payload, quoted = _payload(event.data)
 
         def render(value: Json) -> bytes:
-            data = value if isinstance(payload, str) else dump_json(value)
-            return dump_event(SseEvent(event=event.event, data=str(data), other=event.other))
+            plain = isinstance(value, str) and not quoted
+            data = str(value) if plain else dump_json(value)
+            return dump_event(SseEvent(event=event.event, data=data, other=event.other))
 
         self._take(_Event(payload, render, whole))
 
+    def _spoken(self, line: str) -> str:
+        """A line that is not data, filtered as a whole: comments and names can carry text, too."""
+        return transform(self._filter.rules(tool=""), line)
+
     def _read_line(self, raw: bytes) -> None:
-        payload = _payload(raw.decode())
+        payload, quoted = _payload(raw.decode())
 
         def render(value: Json) -> bytes:
-            return (str(value) if isinstance(payload, str) else dump_json(value)).encode() + b"\n"
+            plain = isinstance(value, str) and not quoted
+            return (str(value) if plain else dump_json(value)).encode() + b"\n"
 
         self._take(_Event(payload, render, raw + b"\n"))
 
     def _take(self, event: _Event) -> None:
         self._queue.append(event)
-        for leaf in fragments(event.payload, self._protocol.response):
-            if leaf.action is Action.STRUCTURE or (
-                not leaf.text and leaf.action is not Action.DERIVED
-            ):
-                continue
+        found = list(fragments(event.payload, self._protocol.response))
+        # A tool's name decides what may stand in its arguments, wherever in the event it stands.
+        for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):
             if leaf.action is Action.DERIVED:
                 event.changes[leaf.path] = None
-            elif leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
+            elif leaf.number or leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
                 self._replace_whole(event, leaf)
-            else:
+            elif leaf.text:
                 self._channel(event.payload, leaf).feed(
                     _Slot(event, leaf.path, leaf.text, len(leaf.text))
                 )
         for finished in _finished(event.payload, self._protocol.finish):
             self._flush(finished)
+            self._over.add(finished)
 
     def _replace_whole(self, event: _Event, leaf: Leaf) -> None:
-        text = transform(self._filter.rules(tool=None), leaf.text)
+        sink = _sink(leaf, None, self._protocol)
+        text = self._known.get((leaf.text, sink))
+        if text is None:
+            text = transform(self._filter.rules(tool=sink), leaf.text)
+            if len(self._known) < 256:
+                self._known[leaf.text, sink] = text
         if text != leaf.text:
-            event.changes[leaf.path] = text
-        if leaf.path[-1] == "name":
-            self._tools[_stable(event.payload, leaf.path[:-1])] = text
+            event.changes[leaf.path] = _changeable(leaf, text)
+        if leaf.path[-1:] == ("name",) and leaf.text:
+            holder = _stable(event.payload, leaf.path[:-1])
+            if self._tools.get(holder) != text:
+                self._flush(holder)
+                self._tools[holder] = text
 
     def _channel(self, payload: Json, leaf: Leaf) -> _Channel:
         key = _stable(payload, leaf.path)
         channel = self._channels.get(key)
         if channel is None:
+            # A client joins what follows an end to what came before it; we no longer could.
+            if any(key[: len(over)] == over for over in self._over):
+                raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
             is_json = leaf.action is Action.JSON_TEXT
             tool = self._tools.get(key[:-1], "") if is_json else None
-            rules = self._filter.rules(tool=tool)
+            rules = self._filter.rules(tool=_sink(leaf, tool, self._protocol))
             transformer: TextTransformer = (
                 JsonFragments(lambda: StreamTransformer(rules), keys=True)
                 if is_json
@@ -308,15 +359,18 @@ def _no_text(payload: Json) -> bytes:
     raise AssertionError("an event without text has nothing to change")
 
 
-def _payload(data: str) -> Json:
-    """The JSON of an event; text that is no JSON, or a bare JSON string, is text."""
+def _payload(data: str) -> tuple[Json, bool]:
+    """The payload of an event, and whether it is JSON.
+
+    A bare number or word is text as it stands: a stream of text may be cut into such pieces.
+    """
     try:
         value = parse_json(data.encode())
     except Refusal as refusal:
         if refusal.code != "invalid_json":
             raise Refusal(502, "upstream_uninspectable", refusal.message) from None
-        return data
-    return data if isinstance(value, str | JsonNumber | bool | None) else value
+        return data, False
+    return (value, True) if isinstance(value, str | dict | list) else (data, False)
 
 
 def _stable(payload: Json, path: Path) -> Path:
@@ -341,5 +395,5 @@ def _finished(payload: Json, finish: str) -> Iterator[Path]:
     holder, _, name = finish.partition("[].")
     elements = payload.get(holder) if finish and isinstance(payload, dict) else None
     for position, element in enumerate(elements if isinstance(elements, list) else []):
-        if isinstance(element, dict) and element.get(name) is not None:
+        if isinstance(element, dict) and element.get(name):
             yield _stable(payload, (holder, position))

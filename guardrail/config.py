@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,12 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from guardrail.audit.log import AuditLog
 from guardrail.audit.stores.sqlite import SqliteStore
@@ -40,7 +46,7 @@ from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.vault import Vaults
-from guardrail.types import Endpoint, Principal
+from guardrail.types import Endpoint, Principal, TextUnit
 
 FILE = "guardrail.toml"
 """The configuration's name where none is given."""
@@ -205,22 +211,36 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment comes before what the file says."""
+        """Only what is given; `_FromFile` lets the environment speak first."""
+        return (init_settings,)
+
+
+class _FromFile(Config):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
 
 def load_config(source: Path | str | Mapping[str, Any]) -> Config:
     """Gives the configuration of a file, or of a mapping of the same shape.
 
-    Relative paths are taken from the file's folder.
+    Relative paths are taken from the file's folder. The environment overrides a file, and never a
+    mapping.
 
     Raises:
         ConfigError: every problem at once, one line each: `endpoints.cloud.location: …`.
     """
     if isinstance(source, Mapping):
-        tables, base = dict(source), Path()
+        tables, base, kind = dict(source), Path(), Config
     else:
-        path = Path(source)
+        path, kind = Path(source), _FromFile
         base = path.parent
         try:
             tables = tomllib.loads(path.read_text("utf-8"))
@@ -230,14 +250,20 @@ def load_config(source: Path | str | Mapping[str, Any]) -> Config:
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
+    config: Config | None = None
+    problems: list[str] = []
     try:
-        config = Config(**tables)
+        config = kind(**tables)
     except ValidationError as error:
-        raise ConfigError(_problems(error)) from None
-    problems = list(_inconsistencies(config))
-    if problems:
-        raise ConfigError(problems)
-    return _anchored(config, base)
+        problems = list(_problems(error))
+    except SettingsError as error:
+        name = next(iter(re.findall(r'field "(\w+)"', str(error))), "environment")
+        problems = [f"{name}: the environment variable GUARDRAIL_{name.upper()} is not valid JSON"]
+    if config is not None:
+        problems = list(_inconsistencies(config))
+        if not problems:
+            return _anchored(config, base)
+    raise ConfigError(problems)
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
@@ -256,17 +282,24 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     for name, endpoint in config.endpoints.items():
         if endpoint.local and not endpoint.model:
             yield f"endpoints.{name}.model: say which model a request that stays local is sent to"
+        others = (n for n, o in config.endpoints.items() if endpoint.local and not o.local)
+        for other in others:
+            if _route(other, config.endpoints[other]).serves(endpoint.model):
+                yield (
+                    f"endpoints.{name}.model: {endpoint.model!r} is also served by "
+                    f"endpoints.{other}; a name that stays local must be local only"
+                )
     app = config.middleware.app
     if "middleware" in config.model_fields_set and app not in config.apps:
         yield f"middleware.app: there is no [apps.{app}]"
     endpoint_id = config.middleware.endpoint
     if endpoint_id and endpoint_id not in config.endpoints:
         yield f"middleware.endpoint: there is no [endpoints.{endpoint_id}]"
-    keys = [a.key.get_secret_value() for a in config.apps.values() if a.key]
+    keys = [a.key.get_secret_value() for a in config.apps.values() if a.key is not None]
     if len(set(keys)) < len(keys):
         yield "apps: two apps share one key"
     for name, one in config.apps.items():
-        if one.key and len(one.key.get_secret_value()) < 16:
+        if one.key is not None and len(one.key.get_secret_value()) < 16:
             yield f"apps.{name}.key: use at least 16 characters"
         if one.key is None and not _is_loopback(config.gateway.host):
             yield f"apps.{name}.key: required, since gateway.host is not a loopback address"
@@ -356,6 +389,8 @@ def build(config: Config) -> Built:
         timeout=config.detection.timeout_s,
         exclude=config.detection.exclude,
     )
+    # The first text is slow: libraries load their tables then. Better now than for a caller.
+    detector.find(TextUnit(pointer="", text="first.last@example.com, +49 30 901820, 4111 1111"))
     key = config.pseudonyms.key
     guard = build_guard(
         detector=detector,

@@ -7,7 +7,7 @@ come from the configuration alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,21 +42,22 @@ _KNOWN = frozenset({"purpose", "basis", "origin", "consents", "filings", "age", 
 def derive_context(
     app: App,
     *,
-    headers: Mapping[str, str],
+    headers: Iterable[tuple[str, str]],
     vocabulary: Mapping[str, frozenset[str]],
     exchange: str,
     now: datetime,
 ) -> RequestContext:
     """Gives the context of one request.
 
-    `headers` has lower-case names; `vocabulary` lists the words of `purpose`, `basis`, `consent`
-    and `filing`. Without a conversation header every exchange is a conversation of its own.
+    `headers` are pairs with lower-case names; `vocabulary` lists the words of `purpose`, `basis`,
+    `consent` and `filing`. Without a conversation header every exchange is its own conversation.
 
     Raises:
         Refusal: 400 `untrusted_header` or `invalid_header`; the message names the header and the
             words it may hold, never what it held.
     """
-    said = {k.removeprefix(PREFIX): v for k, v in headers.items() if k.startswith(PREFIX)}
+    pairs = [(k.removeprefix(PREFIX), v) for k, v in headers if k.startswith(PREFIX)]
+    said = dict(pairs)
     if said and not app.trust_headers:
         name = min(said)
         raise Refusal(
@@ -68,6 +69,8 @@ def derive_context(
     if said.keys() - _KNOWN:
         allowed = ", ".join(PREFIX + name for name in sorted(_KNOWN))
         raise Refusal(400, "invalid_header", f"unknown header; guardrail reads {allowed}")
+    if len(said) < len(pairs):
+        raise Refusal(400, "ambiguous_header", f"an {PREFIX}… header came twice")
     return RequestContext(
         exchange=exchange,
         principal=app.principal,

@@ -6,21 +6,27 @@ drops the commands that follow it and feeds `RecordFailed` instead.
 
     new ──RequestReceived──▶ decided ──ResponseStarted──▶ answering ──ResponseEnded──▶ closed
      │                         │  ▲                          │
-     └──▶ closed (refused)     └──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
+     └──▶ refused              └──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
 """
 
 from __future__ import annotations
 
-import zlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from guardrail.answers import Answer, EventAnswer, TextAnswer, WholeAnswer
+from guardrail.answers import (
+    Answer,
+    EventAnswer,
+    TextAnswer,
+    UntouchedAnswer,
+    WholeAnswer,
+)
 from guardrail.errors import GuardrailError, Refusal, Unavailable
 from guardrail.guard import (
     Blocked,
@@ -34,15 +40,16 @@ from guardrail.guard import (
     shield,
     strictest,
 )
-from guardrail.protocols.bodies import Body, inflate, read_body, read_form
+from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form
 from guardrail.protocols.errors import render_error, render_stream_error
-from guardrail.protocols.fields import rewrite
+from guardrail.protocols.fields import FieldMap, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import GENERIC, Protocol, load_protocols
 from guardrail.protocols.payload import Json
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
+from guardrail.transform.stream import transform
 from guardrail.transform.vault import Vault
-from guardrail.types import AuditEvent, Decision, RequestContext, Treatment
+from guardrail.types import AuditEvent, Decision, Endpoint, RequestContext, Treatment
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -52,13 +59,17 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """A whole request. `path` is the raw path; header names are lower-case."""
+    """A whole request. `path` is the raw path; header names are lower-case.
+
+    `envelope` holds texts of the address and headers that leave as they are.
+    """
 
     method: str = "POST"
-    path: str
-    query: bytes = b""
-    headers: Headers = ()
+    path: str = field(repr=False)
+    query: bytes = field(default=b"", repr=False)
+    headers: Headers = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    envelope: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +92,7 @@ class ResponseStarted:
     """Status and headers of the answer; header names are lower-case."""
 
     status: int
-    headers: Headers = ()
+    headers: Headers = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,7 @@ class Forward:
     """Send the request on. `route` is None where the wrapped app decides where it goes."""
 
     body: bytes = field(repr=False)
-    query: bytes = b""
+    query: bytes = field(default=b"", repr=False)
     route: Route | None = None
     diverted: bool = False
 
@@ -148,8 +159,8 @@ class Reply:
     """Answer the client with this and nothing else."""
 
     status: int
-    headers: Headers
-    body: bytes
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +168,7 @@ class Start:
     """Send status and headers of the answer to the client."""
 
     status: int
-    headers: Headers
+    headers: Headers = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +180,14 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The exchange is over. `aborted`: stop the endpoint, which is still talking."""
+    """The answer is over. `aborted`: stop the endpoint, which is still talking; unless that was
+    `explained` to the client, it must not take what it has for the whole answer.
+
+    Only the outcome's `Record` may follow: no client waits for it.
+    """
 
     aborted: bool = False
+    explained: bool = False
 
 
 Command = Record | Forward | Reply | Start | Emit | Close
@@ -216,6 +232,7 @@ class State(Enum):
     """Where an exchange stands."""
 
     NEW = "new"
+    REFUSED = "refused"
     DECIDED = "decided"
     ANSWERING = "answering"
     CLOSED = "closed"
@@ -231,6 +248,12 @@ _REWRITTEN = frozenset(
     b"content-digest repr-digest accept-ranges".split()
 )
 """Answer headers that describe bytes which are not the ones that are sent on."""
+
+_MECHANICAL = frozenset(
+    b"content-type content-length cache-control connection date server vary retry-after allow "
+    b"x-request-id x-accel-buffering".split()
+)
+"""Answer headers that carry nothing a model or an app would say."""
 
 _MESSAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -279,7 +302,7 @@ class Exchange:
         self._fallback: Sequence[Command] = ()
         self._answer: Answer | None = None
         self._filter: Filter | None = None
-        self._inflate: Callable[[bytes], bytes] = bytes
+        self._inflater: Inflater | None = None
         self._held_start: ResponseStarted | None = None
         self._streams_events = False
         self._started = False
@@ -299,9 +322,14 @@ class Exchange:
         return self._decision
 
     def receive(self, event: Event) -> list[Command]:
-        """Gives what has to be done about an event, in order. Never raises for bad input."""
+        """Gives what has to be done about an event, in order. Never raises: a fault refuses."""
         handler = _TABLE.get((self._state, type(event)))
-        return list(handler(self, event)) if handler else []
+        if handler is None:
+            return []
+        try:
+            return list(handler(self, event))
+        except Exception as error:
+            return list(self._break(error))
 
     # request
 
@@ -314,10 +342,9 @@ class Exchange:
         except Refusal as refusal:
             return self._refuse(refusal.status, refusal.code, refusal.message)
         except Exception as error:
-            name = _class_of(error)
-            return self._refuse(
-                503, "guardrail_unavailable", _MESSAGES["guardrail_unavailable"], errors=(name,)
-            )
+            message = _MESSAGES["guardrail_unavailable"]
+            errors = (_class_of(error),)
+            return self._refuse(503, "guardrail_unavailable", message, errors=errors)
 
     def _on_refused(self, event: RequestRefused) -> Sequence[Command]:
         self._protocol = _protocol_at(event.path)
@@ -330,82 +357,105 @@ class Exchange:
             raise Refusal(413, "body_too_large", f"the body is larger than {limit} bytes")
         bodies: list[tuple[Body, Protocol]] = []
         if event.body:
-            raw = inflate(
-                event.body, encoding=headers.get(b"content-encoding", "").lower(), limit=limit
-            )
+            encoding = headers.get(b"content-encoding", "").lower()
+            raw = inflate(event.body, encoding=encoding, limit=limit)
             body = read_body(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = _protocol_of(body.payload, self._protocol)
             bodies.append((body, self._protocol))
         if event.query:
             bodies.append((read_form(event.query), GENERIC))
+        sent = len(bodies)
+        if event.envelope:
+            bodies.append((_envelope(event.envelope), ENVELOPE))
         if not bodies:
             self._state = State.DECIDED
             self._route = self._target
             return (Forward(body=event.body, query=event.query, route=self._target),)
         guard = self._deployment.guard
-        self._inspection = inspect(guard, bodies, vault=self._vault)
-        model = _text_field(bodies[0][0].payload, self._protocol.model) if event.body else None
-        choice = self._choose(self._inspection, model)
+        inspection = inspect(guard, bodies, vault=self._vault)
+        if not sent and not inspection.counts:
+            self._state = State.DECIDED
+            self._route = self._target
+            return (Forward(body=b"", route=self._target),)
+        self._inspection = inspection
+        named = _models(bodies[0], self._protocol.model) if event.body else _Named()
+        if event.query:
+            named = _Named(named.field, named.others | _models(bodies[sent - 1], "").others)
+        choice = self._choose(self._inspection, named)
         self._decision, self._route = choice.decision, choice.route
         if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
             return self._deny(choice.decision)
         if choice.decision.treatment is Treatment.LOCAL:
-            parts = [body.raw for body, _ in bodies]
+            parts = [body.raw for body, _ in bodies[:sent]]
         else:
-            parts = list(shield(guard, self._inspection, choice.decision, vault=self._vault))
+            shielded = shield(guard, self._inspection, choice.decision, vault=self._vault)
+            parts = list(shielded[:sent])
         body_out = parts.pop(0) if event.body else b""
         return self._go(
-            body=self._renamed(body_out, model) if event.body else b"",
+            body=self._renamed(body_out, named) if event.body else b"",
             query=parts[0] if event.query else b"",
         )
 
-    def _choose(self, inspection: Inspection, model: str | None) -> Choice:
+    def _choose(self, inspection: Inspection, named: _Named) -> Choice:
         routes = self._deployment.routes
         local = local_route(routes)
         guard, context = self._deployment.guard, self._context
 
-        def decide(route: Route) -> Decision:
-            return judge(
-                guard,
-                context,
-                inspection,
-                endpoint=route.endpoint,
-                local=local.endpoint if local else None,
-            )
+        def decide(endpoint: Endpoint) -> Decision:
+            home = local.endpoint if local else None
+            return judge(guard, context, inspection, endpoint=endpoint, local=home)
 
         if self._door is Door.GATEWAY:
-            if not model:
+            if not named.field:
                 raise Refusal(400, "missing_model", "the request names no model")
-            candidates = _served(routes, model)
-            return choose(
-                candidates,
-                local=local,
-                decide=lambda endpoint: decide(_route_to(routes, endpoint.id)),
-            )
-        targets = [self._target] if self._target else self._meant(model)
-        decision = strictest([decide(t) for t in targets], endpoint=targets[0].endpoint.id)
-        if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in targets):
-            return Choice(route=targets[0], decision=decision)
-        if local is None or not local.model or not model:
+            return choose(_served(routes, named.field), local=local, decide=decide)
+        if self._target:
+            targets, elsewhere = [self._target], False
+        else:
+            targets, elsewhere = self._meant(inspection, named)
+        # What may reach a cloud endpoint among them is judged by the cloud endpoints alone.
+        judged = [t for t in targets if not t.endpoint.local] or targets
+        decisions = [decide(target.endpoint) for target in judged]
+        decision = strictest(decisions, endpoint=judged[0].endpoint.id)
+        if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in judged):
+            return Choice(route=judged[0], decision=decision)
+        if local is None or not local.model or not named.field or elsewhere:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
-        at_home = decide(local)
+        at_home = decide(local.endpoint)
         return Choice(
             route=local, decision=decision if at_home.treatment <= Treatment.LOCAL else at_home
         )
 
-    def _meant(self, model: str | None) -> list[Route]:
-        """Every endpoint a wrapped app may send this request to."""
+    def _meant(self, inspection: Inspection, named: _Named) -> tuple[list[Route], bool]:
+        """Every endpoint a wrapped app may send this request to, and whether it names models
+        elsewhere than in the protocol's own field: as a fallback that the app or a library takes.
+        """
         routes = self._deployment.routes
-        if model:
-            return _served(routes, model)
-        if self._deployment.destination:
-            return [_route_to(routes, self._deployment.destination)]
-        return [r for r in routes if not r.endpoint.local] or list(routes)
+        names = named.others | ({named.field} if named.field else set())
+        meant = [route for name in sorted(names) for route in _served(routes, name)]
+        texts = {
+            leaf.text
+            for part in inspection.parts
+            for leaf in part.leaves
+            if not leaf.declared and _MODEL.fullmatch(leaf.text)
+        }
+        mentioned = [r for r in routes if not r.endpoint.local and any(map(r.names, texts))]
+        meant += mentioned
+        if not meant and self._deployment.destination:
+            meant = [_route_to(routes, self._deployment.destination)]
+        if not meant:
+            meant = [r for r in routes if not r.endpoint.local] or list(routes)
+        unique = {route.endpoint.id: route for route in meant}
+        return list(unique.values()), bool(mentioned or named.others)
 
-    def _renamed(self, body: bytes, model: str | None) -> bytes:
-        """The body with the model's name as the chosen endpoint knows it."""
-        route = self._route
-        if route is None or not model or (model != AUTO and route.serves(model)):
+    def _renamed(self, body: bytes, named: _Named) -> bytes:
+        """The body with the model's name as the chosen endpoint, and no other, knows it."""
+        route, routes = self._route, self._deployment.routes
+        if route is None or not named.field:
+            return body
+        strangers = [r for r in routes if not r.endpoint.local] if route.endpoint.local else []
+        known = named.field != AUTO and route.serves(named.field)
+        if known and not any(r.serves(named.field) for r in strangers):
             return body
         if not route.model:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
@@ -453,7 +503,7 @@ class Exchange:
     def _refuse(
         self, status: int, code: str, message: str, *, errors: tuple[str, ...] = ()
     ) -> Sequence[Command]:
-        self._state = State.DECIDED
+        self._state = State.REFUSED
         self._status = status
         reply = self._reply(status, code, message)
         self._fallback = (reply, Close())
@@ -484,12 +534,17 @@ class Exchange:
 
     def _on_record_failed(self, event: RecordFailed) -> Sequence[Command]:
         if self._fallback:
-            return self._fallback
+            commands, self._fallback = self._fallback, ()
+            if self._state is State.REFUSED:
+                self._state = State.CLOSED
+            return commands
         self._state = State.CLOSED
-        return (
-            self._reply(503, "audit_unavailable", _MESSAGES["audit_unavailable"]),
-            Close(),
-        )
+        message = _MESSAGES["audit_unavailable"]
+        return (self._reply(503, "audit_unavailable", message), Close())
+
+    def _on_left(self, event: PeerGone) -> Sequence[Command]:
+        self._state = State.CLOSED
+        return (Close(aborted=True),)
 
     # answer
 
@@ -498,10 +553,12 @@ class Exchange:
         self._status = event.status
         headers = dict(event.headers)
         content_type = headers.get(b"content-type", b"").decode("latin-1")
-        encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
+        encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
         try:
-            self._inflate = _inflater(encoding)
             self._answer = self._open_answer(content_type)
+            if not isinstance(self._answer, UntouchedAnswer):
+                limit = self._deployment.limits.answer
+                self._inflater = _upstreams(lambda: Inflater(encoding, limit=limit))
         except Exception as error:
             return self._break(error)
         self._held_start = event
@@ -517,15 +574,18 @@ class Exchange:
             self._deployment.guard, self._context, endpoint=endpoint, vault=self._vault
         )
         self._filter = outgoing
+        options = content_type.lower()
+        if "charset" in options and not _UTF8.search(options):
+            raise Refusal(502, "upstream_uninspectable", "the answer is not UTF-8")
         if media == "text/event-stream":
             self._streams_events = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing)
         if media in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
-        if media.startswith("text/") and media != "text/json":
+        if (media.startswith("text/") and media != "text/json") or media in _TEXTS:
             return TextAnswer(outgoing)
-        if self._inspection is None and not _is_json(media):
-            return _Untouched()
+        if self._inspection is None and media.startswith(_PICTURES):
+            return UntouchedAnswer()
         return WholeAnswer(
             content_type=content_type, protocol=self._protocol, outgoing=outgoing, limit=limit
         )
@@ -534,8 +594,12 @@ class Exchange:
         held = self._held_start
         assert held is not None
         self._started = True
-        rewritten = frozenset() if isinstance(self._answer, _Untouched) else _REWRITTEN
-        headers = [(k, v) for k, v in held.headers if k not in rewritten]
+        rewritten = frozenset() if isinstance(self._answer, UntouchedAnswer) else _REWRITTEN
+        headers = [
+            (name, value if name in _MECHANICAL else self._spoken(value))
+            for name, value in held.headers
+            if name not in rewritten
+        ]
         if length is not None and self._method != "HEAD" and held.status not in (204, 304):
             headers.append((b"content-length", str(length).encode()))
         headers.append((b"x-guardrail-exchange", self._context.exchange.encode()))
@@ -546,10 +610,19 @@ class Exchange:
                 headers.append((b"x-guardrail-endpoint", self._route.endpoint.id.encode()))
         return Start(status=held.status, headers=tuple(headers))
 
+    def _spoken(self, value: bytes) -> bytes:
+        """A header's value, filtered: an address or a cookie can carry what the body may not."""
+        assert self._filter is not None
+        text = value.decode("latin-1")
+        return transform(self._filter.rules(tool=""), text).encode("latin-1", "replace")
+
     def _on_chunk(self, event: ChunkReceived) -> Sequence[Command]:
         assert self._answer is not None
         try:
-            data = self._answer.feed(self._inflate(event.data))
+            data = event.data
+            if inflater := self._inflater:
+                data = _upstreams(lambda: inflater.feed(event.data))
+            data = self._answer.feed(data)
         except Exception as error:
             return self._break(error)
         return self._emit(data)
@@ -557,13 +630,15 @@ class Exchange:
     def _on_end(self, event: ResponseEnded) -> Sequence[Command]:
         assert self._answer is not None
         try:
+            if inflater := self._inflater:
+                _upstreams(inflater.close)
             data = self._answer.close()
         except Exception as error:
             return self._break(error)
         start = () if self._started else (self._start(length=len(data)),)
         emit = self._emit(data)
         self._state = State.CLOSED
-        return (*start, *emit, *self._outcome(), Close())
+        return (*start, *emit, Close(), *self._outcome())
 
     def _emit(self, data: bytes) -> Sequence[Command]:
         self._bytes_out += len(data)
@@ -599,7 +674,7 @@ class Exchange:
         self._status = status
         if not self._started:
             reply = self._reply(status, code, message)
-            return (reply, *self._outcome(code, errors), Close(aborted=True))
+            return (reply, Close(aborted=True, explained=True), *self._outcome(code, errors))
         last: list[Command] = []
         if self._streams_events:
             data = render_stream_error(
@@ -608,14 +683,15 @@ class Exchange:
             last.append(Emit(dump_event(SseEvent(data=data.decode()))))
             if self._protocol.done:
                 last.append(Emit(dump_event(SseEvent(data=self._protocol.done))))
-        return (*last, *self._outcome(code, errors), Close(aborted=True))
+        over = Close(aborted=True, explained=bool(last))
+        return (*last, over, *self._outcome(code, errors))
 
     def _on_upstream_failed(self, event: UpstreamFailed) -> Sequence[Command]:
         return self._fail(event.status, event.code, _MESSAGES.get(event.code, event.code))
 
     def _on_peer_gone(self, event: PeerGone) -> Sequence[Command]:
         self._state = State.CLOSED
-        return (*self._outcome(event.code), Close(aborted=True))
+        return (Close(aborted=True), *self._outcome(event.code))
 
     # audit
 
@@ -651,7 +727,8 @@ class Exchange:
 _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]] = {
     (State.NEW, RequestReceived): Exchange._on_request,
     (State.NEW, RequestRefused): Exchange._on_refused,
-    (State.NEW, PeerGone): Exchange._on_peer_gone,
+    (State.NEW, PeerGone): Exchange._on_left,
+    (State.REFUSED, RecordFailed): Exchange._on_record_failed,
     (State.DECIDED, RecordFailed): Exchange._on_record_failed,
     (State.DECIDED, ResponseStarted): Exchange._on_start,
     (State.DECIDED, UpstreamFailed): Exchange._on_upstream_failed,
@@ -664,18 +741,12 @@ _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]
 """The legal life of an exchange; an event that is not in it changes nothing."""
 
 
-class _Untouched:
-    """A picture or a page to a request that carried nothing: passed as it is."""
-
-    def feed(self, data: bytes) -> bytes:
-        return data
-
-    def close(self) -> bytes:
-        return b""
-
-
-def _is_json(media: str) -> bool:
-    return media in ("application/json", "text/json") or media.endswith("+json")
+_UTF8 = re.compile(r"charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*(?:;|$)")
+_PICTURES = ("image/", "audio/", "video/", "font/")
+"""Types of answers that hold no text, to requests that carried nothing."""
+_TEXTS = frozenset(
+    "application/javascript application/xml application/xhtml+xml application/yaml".split()
+)
 
 
 def _single_headers(headers: Headers) -> dict[bytes, str]:
@@ -686,12 +757,47 @@ def _single_headers(headers: Headers) -> dict[bytes, str]:
     return {name: value.decode("latin-1").strip() for name, value in headers}
 
 
-def _inflater(encoding: str) -> Callable[[bytes], bytes]:
-    if encoding in ("", "identity"):
-        return bytes
-    if encoding in ("gzip", "x-gzip", "deflate"):
-        return zlib.decompressobj(15 if encoding == "deflate" else 31).decompress
-    raise Refusal(502, "upstream_uninspectable", "the answer's content encoding is not supported")
+_T = TypeVar("_T")
+
+
+def _upstreams(step: Callable[[], _T]) -> _T:
+    """What a step gives; its refusal is the endpoint's fault, not the caller's."""
+    try:
+        return step()
+    except Refusal as refusal:
+        raise Refusal(502, "upstream_uninspectable", refusal.message) from None
+
+
+ENVELOPE = Protocol(name="envelope", request=compile_map({"**": "structure"}), response=FieldMap())
+"""The address and headers of a request that leaves as they are: inspected, never changed."""
+
+
+def _envelope(parts: Sequence[str]) -> Body:
+    payload: Json = list(parts)
+    return Body(payload=payload, raw=b"", encode=lambda value: b"")
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Models a request names: in the protocol's own field, and in forms and query strings."""
+
+    field: str | None = None
+    others: frozenset[str] = frozenset()
+
+
+def _models(read: tuple[Body, Protocol], name: str) -> _Named:
+    """Raises Refusal where two readers might see two models."""
+    payload = read[0].payload
+    if isinstance(payload, dict):
+        if sum(key.lower() == name for key in payload) > 1:
+            raise Refusal(400, "ambiguous_json", "the model is named twice")
+        value = payload.get(name)
+        if value is not None and not isinstance(value, str):
+            raise Refusal(400, "invalid_model", "the model must be a string")
+        return _Named(value)
+    pairs = payload if isinstance(payload, list) else []
+    named = (p[1] for p in pairs if isinstance(p, list) and len(p) > 1 and p[0] == "model")
+    return _Named(None, frozenset(value for value in named if isinstance(value, str)))
 
 
 def _protocol_at(path: str) -> Protocol:
@@ -705,13 +811,11 @@ def _protocol_of(payload: Json, by_path: Protocol) -> Protocol:
     return next((p for p in load_protocols().values() if p.is_spoken_in(payload)), GENERIC)
 
 
-def _text_field(payload: Json, name: str) -> str | None:
-    value = payload.get(name) if isinstance(payload, dict) else None
-    return value if isinstance(value, str) else None
+_MODEL = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 
 
 def _served(routes: Sequence[Route], model: str) -> list[Route]:
-    found = serving(routes, model)
+    found = serving(routes, model) if _MODEL.fullmatch(model) else []
     if not found:
         raise Refusal(
             400,

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -114,7 +114,8 @@ def _stream_rule(rule: Rule) -> StreamRule:
         name=rule.name,
         pattern=rule.pattern,
         flags=rule.flags,
-        priority=int(rule.score * 100),
+        # A rule that finds a part of its match owns what the part's own format would also find.
+        priority=int(rule.score * 100) + (200 if rule.group else 0),
         rewrite=lambda matched, left: None,
     )
 
@@ -134,7 +135,10 @@ _OPAQUE: Mapping[Action, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A body or query string of a request, with its leaves and what was found in each."""
+    """A body or query string of a request, with its leaves and what was found in each.
+
+    Findings may overlap: which of two decides depends on what policy says of each.
+    """
 
     body: Body
     leaves: tuple[Leaf, ...]
@@ -170,6 +174,8 @@ def inspect(guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vau
 def _find(guard: Guard, leaf: Leaf, known: Callable[[str], list[Finding]]) -> tuple[Finding, ...]:
     entity = _OPAQUE.get(leaf.action)
     if entity is not None:
+        if leaf.action is Action.PERSON_ID and not leaf.text:
+            return ()
         span = Span(0, len(leaf.text))
         return (Finding(entity=entity, span=span, score=1.0, recognizer="protocol"),)
     if not leaf.text:
@@ -180,9 +186,7 @@ def _find(guard: Guard, leaf: Leaf, known: Callable[[str], list[Finding]]) -> tu
         text=leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
     )
-    found = guard.detector.detect(unit)
-    again = known(leaf.text)
-    return resolve((*found, *again)) if again else found
+    return (*guard.detector.find(unit), *known(leaf.text))
 
 
 def _summarise(guard: Guard, parts: Sequence[Part]) -> Inspection:
@@ -191,9 +195,9 @@ def _summarise(guard: Guard, parts: Sequence[Part]) -> Inspection:
     totals: Counter[Category] = Counter()
     for part in parts:
         for findings in part.findings:
+            counts.update(finding.entity for finding in resolve(findings))
             for finding in findings:
                 category = guard.taxonomy.category(finding.entity)
-                counts[finding.entity] += 1
                 totals[category] += 1
                 surest[category] = max(surest.get(category, 0.0), finding.score)
     evidence = {c: Evidence(count=n, score=surest[c]) for c, n in totals.items()}
@@ -263,18 +267,28 @@ def shield(
             is still in the bytes that would leave.
     """
     treatments = {
-        entity: decision.treatments.get(guard.taxonomy.category(entity), Treatment.BLOCKED)
-        for entity in inspection.counts
+        finding.entity: decision.treatments.get(
+            guard.taxonomy.category(finding.entity), Treatment.BLOCKED
+        )
+        for part in inspection.parts
+        for findings in part.findings
+        for finding in findings
     }
-    values = _treated_values(inspection, treatments)
-    _number(guard, inspection, treatments, vault)
+
+    def decisive(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        return resolve(findings, weight=lambda f: treatments[f.entity])
+
+    parts = [
+        replace(part, findings=tuple(map(decisive, part.findings))) for part in inspection.parts
+    ]
+    values = _number(guard, parts, treatments, vault, decisive)
     again = known_values(values)
     shielded = []
-    for part in inspection.parts:
+    for part in parts:
         changes: dict[Path, str | None] = {}
         for leaf, found in zip(part.leaves, part.findings, strict=True):
             repeated = again(leaf.text) if leaf.action not in _OPAQUE else []
-            findings = resolve((*found, *repeated)) if repeated else found
+            findings = decisive((*found, *repeated)) if repeated else found
             text = _protect(guard, leaf, findings, treatments, vault)
             if text is not leaf.text and text != leaf.text:
                 changes[leaf.path] = text
@@ -284,40 +298,62 @@ def shield(
     return tuple(shielded)
 
 
-_SURNAME = regex.compile(r"\p{Lu}[\p{L}\p{M}'’-]{3,}")
+_NAME = regex.compile(r"\p{Lu}[\p{L}\p{M}'’-]{3,}")
 
 
-def _treated_values(inspection: Inspection, treatments: Mapping[str, Treatment]) -> dict[str, str]:
-    """Values above CLEAR → entity. Of a full name, each longer part is a value, too."""
-    values: dict[str, str] = {}
-    for part in inspection.parts:
-        for leaf, findings in zip(part.leaves, part.findings, strict=True):
-            if leaf.action in _OPAQUE:
-                continue
-            for finding in findings:
-                if treatments[finding.entity] is Treatment.CLEAR:
-                    continue
-                value = leaf.text[finding.span.start : finding.span.end]
-                values.setdefault(value, finding.entity)
-                if finding.entity == "PERSON":
-                    for name in _SURNAME.findall(value):
-                        values.setdefault(name, finding.entity)
-    return values
+def _values_of(
+    leaf: Leaf, findings: Iterable[Finding], treatments: Mapping[str, Treatment]
+) -> Iterator[tuple[str, str]]:
+    """(value, entity) of each finding above CLEAR. Each longer part of a full name is one, too."""
+    if leaf.action in _OPAQUE:
+        return
+    for finding in findings:
+        if treatments[finding.entity] is Treatment.CLEAR:
+            continue
+        value = leaf.text[finding.span.start : finding.span.end]
+        yield value, finding.entity
+        if finding.entity == "PERSON":
+            for name in _NAME.findall(value):
+                yield name, finding.entity
 
 
 def _number(
-    guard: Guard, inspection: Inspection, treatments: Mapping[str, Treatment], vault: Vault
-) -> None:
-    """Numbers values by first detected mention, so that a longer history changes no number."""
-    for part in inspection.parts:
+    guard: Guard,
+    parts: Iterable[Part],
+    treatments: Mapping[str, Treatment],
+    vault: Vault,
+    decisive: Callable[[Iterable[Finding]], tuple[Finding, ...]],
+) -> dict[str, str]:
+    """Numbers every value above CLEAR, and gives them all (value → entity).
+
+    A leaf is numbered by its own findings and by what earlier leaves revealed; what a leaf reveals
+    is then numbered in the leaves before it. So a longer history never changes a number.
+    """
+    values: dict[str, str] = {}
+    before: list[Leaf] = []
+
+    def allocate(leaf: Leaf, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            if treatments[finding.entity] is Treatment.PSEUDONYMISED:
+                vault.allocate(
+                    entity=finding.entity,
+                    word=guard.taxonomy.label(finding.entity),
+                    original=leaf.text[finding.span.start : finding.span.end],
+                )
+
+    for part in parts:
         for leaf, findings in zip(part.leaves, part.findings, strict=True):
-            for finding in findings if leaf.action not in _OPAQUE else ():
-                if treatments[finding.entity] is Treatment.PSEUDONYMISED:
-                    vault.allocate(
-                        entity=finding.entity,
-                        word=guard.taxonomy.label(finding.entity),
-                        original=leaf.text[finding.span.start : finding.span.end],
-                    )
+            if leaf.action in _OPAQUE:
+                continue
+            own = dict(_values_of(leaf, findings, treatments))
+            revealed = {value: entity for value, entity in own.items() if value not in values}
+            values.update(revealed)
+            if values:
+                allocate(leaf, decisive((*findings, *known_values(values)(leaf.text))))
+            for earlier in before if revealed else ():
+                allocate(earlier, known_values(revealed)(earlier.text))
+            before.append(leaf)
+    return values
 
 
 def _protect(
@@ -328,6 +364,8 @@ def _protect(
     vault: Vault,
 ) -> str | None:
     if leaf.action is Action.PERSON_ID:
+        if not leaf.text:
+            return leaf.text
         if treatments["USER_ID"] is Treatment.REDACTED:
             return None
         digest = hmac.new(guard.key, leaf.text.encode("utf-8", "surrogatepass"), hashlib.sha256)
@@ -336,28 +374,34 @@ def _protect(
         if treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
             return leaf.text
         raise Refusal(422, "uninspectable_input", "content that cannot be read cannot be protected")
-    text = protect(
+    if leaf.action is Action.STRUCTURE:
+        if any(treatments[finding.entity] is not Treatment.CLEAR for finding in findings):
+            where = f"{leaf.path[0]} holds" if leaf.declared and leaf.path else "the request holds"
+            raise Refusal(
+                400,
+                "personal_data_in_structure",
+                f"{where} personal data where the protocol allows no change",
+            )
+        return leaf.text
+    return protect(
         leaf.text,
         findings,
         treatments=treatments,
         labels=guard.taxonomy.labels,
         vault=vault,
         grammar=guard.grammar,
-        bare=leaf.action in (Action.IDENTIFIER, Action.STRUCTURE),
+        bare=leaf.action is Action.IDENTIFIER,
     )
-    if leaf.action is Action.STRUCTURE and text != leaf.text:
-        raise Refusal(
-            400,
-            "personal_data_in_structure",
-            f"{leaf.pointer} holds personal data where the protocol allows no change",
-        )
-    return text
+
+
+def _spellings(value: str) -> set[str]:
+    return {value, json.dumps(value)[1:-1], quote_plus(value)}
 
 
 def _refuse_residue(values: Iterable[str], shielded: Sequence[bytes]) -> None:
     """A second, independent look at the very bytes that would leave."""
     for value in filter(is_structured, values):
-        for form in {value, json.dumps(value)[1:-1], quote_plus(value)}:
+        for form in {value} if value.isalnum() and value.isascii() else _spellings(value):
             if any(form.encode("utf-8", "surrogatepass") in part for part in shielded):
                 raise Refusal(
                     400,
@@ -475,7 +519,13 @@ def _restoring(
     return StreamRule(name="restore", pattern=PATTERN, priority=1000, rewrite=restore)
 
 
-_URL = regex.compile(r"(?:://|www\.|\]\(|mailto:)\S*$|^\S{100,}$", regex.IGNORECASE)
+_LINK = regex.compile(
+    r"(?:(?:https?|ftp|file|mailto|data|javascript|wss?|tel|sms):|www\.|&#|[\\/]{2})[^\s\"'>)]*$"
+    r"|\]\([^)\n]*$|\]:[^\n]*$"  # the target of a Markdown link, wherever it has got to
+    r"|<[a-z!/][^>]*$"  # inside a tag, whose attributes may be addresses
+    r"|^\S{100,}$",  # a word too long to tell
+    regex.IGNORECASE,
+)
 
 
 def _ends_in_url(left: str) -> bool:
@@ -483,4 +533,4 @@ def _ends_in_url(left: str) -> bool:
 
     A model can be talked into writing a link whose address carries somebody's data away.
     """
-    return _URL.search(left) is not None
+    return _LINK.search(left) is not None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from guardrail.types import Finding, Span
 
 
-def resolve(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def resolve(
+    findings: Iterable[Finding], *, weight: Callable[[Finding], int] = lambda finding: 0
+) -> tuple[Finding, ...]:
     """Gives sorted, disjoint findings that cover every code point the given ones cover.
 
-    The surest finding wins where two overlap (score, then length, then position); the loser keeps
-    what the winner leaves of it, so that a partial overlap never uncovers the tail of either.
+    Where two overlap the weightier wins, then the surer (score, then length, then position); the
+    loser keeps what the winner leaves of it, so that a partial overlap never uncovers the tail of
+    either.
 
     >>> weak = Finding(entity="PHONE_NUMBER", span=Span(0, 8), score=0.4, recognizer="phone")
     >>> card = Finding(entity="CREDIT_CARD", span=Span(4, 20), score=1.0, recognizer="card")
@@ -25,20 +28,27 @@ def resolve(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     reach = 0
     for finding in ordered:
         if cluster and finding.span.start >= reach:
-            disjoint.extend(_settle(cluster))
+            disjoint.extend(_settle(cluster, weight))
             cluster, reach = [], 0
         cluster.append(finding)
         reach = max(reach, finding.span.end)
-    disjoint.extend(_settle(cluster))
+    disjoint.extend(_settle(cluster, weight))
     return tuple(disjoint)
 
 
-def _settle(cluster: list[Finding]) -> list[Finding]:
+def _settle(cluster: list[Finding], weight: Callable[[Finding], int]) -> list[Finding]:
     if len(cluster) <= 1:
         return cluster
     ranked = sorted(
         cluster,
-        key=lambda f: (-f.score, f.span.start - f.span.end, f.span.start, f.entity, f.recognizer),
+        key=lambda f: (
+            -weight(f),
+            -f.score,
+            f.span.start - f.span.end,
+            f.span.start,
+            f.entity,
+            f.recognizer,
+        ),
     )
     kept: list[Finding] = []
     for finding in ranked:

@@ -53,8 +53,8 @@ _ROWS: Mapping[str, str] = {
     ),
     "health": (
         "HEALTH_CONDITION MEDICAL_RECORD_NUMBER ICD_CODE UK_NHS AU_MEDICARE DE_HEALTH_INSURANCE "
-        "US_MBI US_HEALTH_INSURANCE_MEMBER_ID US_PRESCRIPTION_NUMBER US_PRIOR_AUTHORIZATION_NUMBER "
-        "US_REFERRAL_NUMBER MEDICATION"
+        "US_MBI US_HEALTH_INSURANCE_MEMBER_ID MEDICAL_LICENSE US_PRESCRIPTION_NUMBER "
+        "US_PRIOR_AUTHORIZATION_NUMBER US_REFERRAL_NUMBER MEDICATION"
     ),
     "vehicle": "DE_KFZ UK_VEHICLE_REGISTRATION VEHICLE_REGISTRATION",
     "race": "RACE",
@@ -84,7 +84,8 @@ _LABELS: Mapping[str, str] = {
     "USER_ID": "USER",
 }
 
-_ENTITY = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_ENTITY = re.compile(r"[A-Z][A-Z0-9]{0,31}(?:_[A-Z0-9]{1,31}){0,5}")
+"""What a placeholder can carry: a longer word could not be read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def load_taxonomy(extra: Mapping[str, str] | None = None) -> Taxonomy:
 
     Raises:
         ValueError: a row names a category that does not exist, or an entity that is not an
-            upper-case identifier of at most 64 characters; the message lists each.
+            upper-case identifier of up to six parts; the message lists each.
 
     >>> load_taxonomy({"STAFF_NUMBER": "national-id"}).category("STAFF_NUMBER")
     'national-id'
@@ -123,8 +124,8 @@ def load_taxonomy(extra: Mapping[str, str] | None = None) -> Taxonomy:
     }
     problems = []
     for entity, category in (extra or {}).items():
-        if not _ENTITY.fullmatch(entity):
-            problems.append(f"{entity!r}: an entity is written like STAFF_NUMBER")
+        if not _ENTITY.fullmatch(entity) or entity == LITERAL:
+            problems.append(f"{entity!r}: an entity is written like STAFF_NUMBER, in up to 6 parts")
         elif category not in CATEGORIES or category == NONE:
             allowed = ", ".join(sorted(c for c in CATEGORIES if c != NONE))
             problems.append(f"{entity}: no category {category!r}; use one of {allowed}")

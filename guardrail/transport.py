@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -39,15 +40,28 @@ from guardrail.exchange import (
     Start,
     UpstreamFailed,
 )
-from guardrail.opening import open_exchange
+from guardrail.opening import open_exchange, prove_thread
+from guardrail.protocols.maps import load_protocols
 from guardrail.routing.routes import Route
 
 _REPLACED = frozenset(
     {"host", "content-length", "content-encoding", "transfer-encoding", "accept-encoding"}
 )
 
-_CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key"})
-"""Headers that are for the endpoint a request was meant for, and for no other."""
+_DIVERTED = frozenset({"content-type", "accept", "user-agent"})
+"""Headers that go along to the local model; the rest was meant for the endpoint of the address."""
+
+_MECHANICAL = _REPLACED | frozenset(
+    (
+        "authorization api-key x-api-key x-goog-api-key accept accept-language connection "
+        "content-type user-agent openai-organization openai-project anthropic-version "
+        "anthropic-beta x-stainless-lang x-stainless-package-version x-stainless-os "
+        "x-stainless-arch x-stainless-runtime x-stainless-runtime-version x-stainless-async "
+        "x-stainless-retry-count x-stainless-read-timeout x-stainless-raw-response "
+        "x-stainless-helper-method idempotency-key"
+    ).split()
+)
+"""Headers that SDKs make of themselves, and credentials for the endpoint."""
 
 _UNKNOWN = RequestRefused(
     status=403,
@@ -65,49 +79,59 @@ class _Outgoing:
 
     def open(self, request: Any) -> tuple[Exchange, Route | None, RequestRefused | None]:
         """Gives the exchange, the route behind the request's address, and why it is refused."""
+        prove_thread(self.built)
         target = self._target(str(request.url))
+        path = _known_path(request.url.path)
         headers = tuple((k.lower(), v) for k, v in request.headers.raw)
         exchange, refusal = open_exchange(
             self.built, door=Door.TRANSPORT, app=self.app, headers=headers, target=target
         )
         if target is None:
-            return exchange, None, _UNKNOWN
+            return exchange, None, replace(_UNKNOWN, path=path)
         if refusal:
             refused = RequestRefused(
-                status=refusal.status, code=refusal.code, message=refusal.message
+                status=refusal.status, code=refusal.code, message=refusal.message, path=path
             )
             return exchange, target, refused
         return exchange, target, None
 
     def _target(self, url: str) -> Route | None:
-        for route in self.built.deployment.routes:
-            base = self.built.upstreams[route.endpoint.id].url
-            if base and (url == base or url.startswith((base + "/", base + "?"))):
-                return route
-        return None
+        """The endpoint with the longest base URL that the address begins with."""
+        path = httpx.URL(url).raw_path.partition(b"?")[0].lower()
+        if b"/." in path or b"%2e" in path or b"%2f" in path or b"\\" in path:
+            return None
+        matching = [
+            (len(base), route)
+            for route in self.built.deployment.routes
+            if (base := self.built.upstreams[route.endpoint.id].url)
+            and (url == base or url.startswith((base + "/", base + "?")))
+        ]
+        return max(matching, key=lambda found: found[0])[1] if matching else None
 
     def received(self, request: Any, target: Route, body: bytes) -> RequestReceived:
         """The request as an event; its path is what follows the endpoint's base URL."""
         base = httpx.URL(self.built.upstreams[target.endpoint.id].url).path.rstrip("/")
+        path = request.url.path.removeprefix(base)
+        spoken = (v for k, v in request.headers.multi_items() if k.lower() not in _MECHANICAL)
         return RequestReceived(
             method=request.method,
-            path=request.url.path.removeprefix(base),
+            path=path,
             query=request.url.query,
             headers=tuple((k.lower(), v) for k, v in request.headers.raw),
             body=body,
+            envelope=(*filter(None, path.split("/")), *spoken),
         )
 
     def address(self, request: Any, target: Route, forward: Forward) -> tuple[str, list[Any]]:
         """Where a permitted request goes, and its headers; the local model's own when diverted."""
         upstream = self.built.upstreams[target.endpoint.id]
         suffix = str(request.url.copy_with(query=None)).removeprefix(upstream.url)
-        drop = _REPLACED | (
-            {"authorization", "api-key", "x-api-key"} if forward.diverted else set()
-        )
         headers = [
             (k, v)
             for k, v in request.headers.multi_items()
-            if k.lower() not in drop and not k.lower().startswith(PREFIX)
+            if k.lower() not in _REPLACED
+            and not k.lower().startswith(PREFIX)
+            and (not forward.diverted or k.lower() in _DIVERTED)
         ]
         headers.append(("accept-encoding", "identity"))
         if forward.diverted and forward.route:
@@ -116,6 +140,12 @@ class _Outgoing:
                 headers.append(("authorization", f"Bearer {upstream.key.get_secret_value()}"))
         query = f"?{forward.query.decode('ascii')}" if forward.query else ""
         return f"{upstream.url}{suffix}{query}", headers
+
+
+def _known_path(path: str) -> str:
+    """The path of a known protocol that an address ends with, so that a refusal speaks it."""
+    known = (p for protocol in load_protocols().values() for p in protocol.paths)
+    return max((p for p in known if path.endswith(p)), key=len, default="")
 
 
 class _Collected:
@@ -351,5 +381,24 @@ def _response(
     return hx.Response(said.status, headers=list(said.headers), content=content)
 
 
-GuardrailTransport, AsyncGuardrailTransport = transports(httpx)
-"""The transports for `httpx`; for an SDK on `httpx2`: `transports(httpx2)`."""
+if TYPE_CHECKING:
+
+    class GuardrailTransport(httpx.BaseTransport):
+        """Guards the requests of a synchronous `httpx` client."""
+
+        def __init__(
+            self, built: Built, *, app: str = "default", inner: httpx.BaseTransport | None = None
+        ) -> None: ...
+
+    class AsyncGuardrailTransport(httpx.AsyncBaseTransport):
+        """Guards the requests of an asynchronous `httpx` client."""
+
+        def __init__(
+            self,
+            built: Built,
+            *,
+            app: str = "default",
+            inner: httpx.AsyncBaseTransport | None = None,
+        ) -> None: ...
+else:
+    GuardrailTransport, AsyncGuardrailTransport = transports(httpx)

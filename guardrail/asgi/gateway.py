@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hmac
 import json
+from dataclasses import replace
 
 import anyio
 import httpx
 from anyio.abc import TaskGroup
 from starlette.types import Receive, Scope, Send
 
-from guardrail.asgi.shell import Gone, Performer, read_request
+from guardrail.asgi.shell import Gone, Performer, Torn, read_request
 from guardrail.config import Built, Upstream
 from guardrail.context import App
 from guardrail.exchange import (
@@ -31,6 +32,7 @@ from guardrail.exchange import (
 )
 from guardrail.opening import open_exchange
 from guardrail.protocols.maps import load_protocols
+from guardrail.types import Principal
 
 _PASSED_BACK = frozenset(
     b"content-type content-encoding retry-after x-request-id openai-processing-ms "
@@ -48,7 +50,11 @@ class Gateway:
     def __init__(self, built: Built) -> None:
         self._built = built
         self._paths = frozenset(path for p in load_protocols().values() for path in p.paths)
-        self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
 
     async def aclose(self) -> None:
         """Closes the connections to the endpoints."""
@@ -134,7 +140,8 @@ class Gateway:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _lowered(scope)
         caller = self._caller(headers)
-        nobody = next(iter(self._built.apps.values()))
+        some = next(iter(self._built.apps.values()))
+        nobody = replace(some, principal=Principal(id="anonymous"), origin="")
         exchange, refusal = open_exchange(
             self._built, door=Door.GATEWAY, app=caller or nobody, headers=headers if caller else ()
         )
@@ -184,12 +191,15 @@ class Gateway:
             await self._exchange_bytes(forward, path, performer, group)
         if not performer.closed:
             await performer.feed(PeerGone())
+        elif performer.torn:
+            raise Torn("the answer broke off")
 
     async def _exchange_bytes(
         self, forward: Forward, path: str, performer: Performer, group: TaskGroup
     ) -> None:
         assert forward.route is not None
         upstream = self._built.upstreams[forward.route.endpoint.id]
+        answering = False
         try:
             async with self._client.stream(
                 "POST",
@@ -203,6 +213,7 @@ class Gateway:
                     for name, value in response.headers.raw
                     if name.lower() in _PASSED_BACK or name.lower().startswith(b"x-ratelimit-")
                 )
+                answering = True
                 await performer.feed(ResponseStarted(status=response.status_code, headers=headers))
                 async for chunk in response.aiter_raw():
                     await performer.feed(ChunkReceived(chunk))
@@ -213,7 +224,7 @@ class Gateway:
         except httpx.TimeoutException:
             await performer.feed(UpstreamFailed(504, "upstream_timeout"))
         except httpx.TransportError:
-            code = "upstream_broken" if performer.started else "upstream_unreachable"
+            code = "upstream_broken" if answering else "upstream_unreachable"
             await performer.feed(UpstreamFailed(502, code))
         group.cancel_scope.cancel()
 

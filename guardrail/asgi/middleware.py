@@ -8,13 +8,14 @@ middleware and outside the app.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from guardrail.asgi.shell import Gone, Performer, read_request
+from guardrail.asgi.shell import Gone, Performer, Torn, read_request
 from guardrail.config import Built, Config, build, load_config
 from guardrail.context import PREFIX
 from guardrail.errors import ConfigError
@@ -101,7 +102,7 @@ class Guardrail:
 
     def _is_unguarded(self, path: str) -> bool:
         """Exact paths, or all below one that ends in `/*`; a path with dots or doubles is not."""
-        if "//" in path or "/." in path or "\\" in path:
+        if "//" in path or "/." in path or "\\" in path or "%" in path or ";" in path:
             return False
         return any(
             path == pattern or (pattern.endswith("/*") and path.startswith(pattern[:-1]))
@@ -130,6 +131,9 @@ class Guardrail:
                 )
             except Gone:
                 return
+        if isinstance(request, RequestReceived):
+            segments = tuple(filter(None, scope["path"].split("/")))
+            request = replace(request, envelope=segments)
         forward = await performer.feed(request)
         if forward is not None:
             await self._forward(forward, scope, receive, performer)
@@ -137,14 +141,16 @@ class Guardrail:
     async def _forward(
         self, forward: Forward, scope: Scope, receive: Receive, performer: Performer
     ) -> None:
-        delivered = False
+        delivered = gone = False
 
         async def receive_protected() -> Message:
-            nonlocal delivered
+            nonlocal delivered, gone
             if not delivered:
                 delivered = True
                 return {"type": "http.request", "body": forward.body, "more_body": False}
-            return await receive()
+            message = await receive()
+            gone = gone or message["type"] == "http.disconnect"
+            return message
 
         async def filter_answer(message: Message) -> None:
             if performer.closed:
@@ -169,10 +175,13 @@ class Guardrail:
             except BaseException:
                 if not performer.closed:
                     with anyio.CancelScope(shield=True):
-                        await performer.feed(PeerGone("app_failed"))
+                        await performer.feed(PeerGone("client_gone" if gone else "app_failed"))
                 raise
         if not performer.closed:
-            await performer.feed(UpstreamFailed(502, "upstream_broken"))
+            broken = UpstreamFailed(502, "upstream_broken")
+            await performer.feed(PeerGone() if gone else broken)
+        if performer.torn and not gone:
+            raise Torn("the answer broke off")
 
 
 def _protected(scope: Scope, forward: Forward) -> Scope:

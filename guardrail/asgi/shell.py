@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
 import anyio
@@ -10,9 +9,10 @@ from anyio import to_thread
 from starlette.types import Message, Receive, Scope, Send
 
 from guardrail.config import Built
-from guardrail.errors import AuditUnavailable
+from guardrail.errors import GuardrailError, PolicyUnavailable
 from guardrail.exchange import (
     Close,
+    Command,
     Emit,
     Event,
     Exchange,
@@ -25,12 +25,10 @@ from guardrail.exchange import (
     RequestRefused,
     Start,
 )
-from guardrail.policy.loader import selftest
+from guardrail.opening import prove_thread
 
 _INLINE = 64 * 1024
 """Bytes up to which a request is inspected on the event loop; a thread costs more than it saves."""
-
-_threads = threading.local()
 
 
 class Gone(Exception):
@@ -90,6 +88,10 @@ async def read_request(
     )
 
 
+class Torn(GuardrailError):
+    """The answer broke off after it had begun; the server must close the connection."""
+
+
 class Performer:
     """Performs the commands of one exchange towards one client."""
 
@@ -100,6 +102,7 @@ class Performer:
         self.started = False
         self.closed = False
         self.aborted = False
+        self.torn = False
 
     async def feed(self, event: Event) -> Forward | None:
         """Performs what an event leads to; gives the request to forward when it comes to that."""
@@ -113,7 +116,7 @@ class Performer:
                 case Record():
                     try:
                         await self._built.audit.record(command.event)
-                    except AuditUnavailable:
+                    except Exception:  # whatever keeps the log from being written
                         commands = deque(self._exchange.receive(RecordFailed()))
                 case Forward():
                     return command
@@ -126,16 +129,21 @@ class Performer:
                     await self._body(command.data, more=True)
                 case Close():
                     self.aborted = command.aborted
-                    if self.started and not self.closed:
+                    self.torn = self.started and command.aborted and not command.explained
+                    if self.started and not self.closed and not self.torn:
                         await self._body(b"", more=False)
                     self.closed = True
         return None
 
-    def _tested(self, event: Event) -> list[object]:
-        """The engine depends on the stack it runs on, so each thread proves itself once."""
-        if not getattr(_threads, "tested", False):
-            selftest(self._built.deployment.guard.policies)
-            _threads.tested = True
+    def _tested(self, event: Event) -> list[Command]:
+        try:
+            prove_thread(self._built)
+        except PolicyUnavailable:
+            event = RequestRefused(
+                status=503,
+                code="guardrail_unavailable",
+                message="the policy engine fails its self-test on this thread",
+            )
         return list(self._exchange.receive(event))
 
     async def _start(self, status: int, headers: Headers) -> None:

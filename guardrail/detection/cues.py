@@ -91,7 +91,7 @@ def _terms(terms: list[str]) -> str:
         f"[{letter}{letter.upper()}](?i:{'|'.join(sorted(rest, key=len, reverse=True))})"
         for letter, rest in sorted(groups.items())
     )
-    return rf"(?<![\p{{L}}\d])(?:{'|'.join(branches)})(?![\p{{L}}\d])"
+    return rf"(?<![^\W_])(?:{'|'.join(branches)})(?![^\W_])"
 
 
 _TITLE_WORDS = (
@@ -115,7 +115,7 @@ _CLOSING_WORDS = (
     "saludos atentamente saluti groet groeten"
 )
 _BIRTH_WORDS = (
-    "born geboren geb dob d birth birthday geburtsdatum né née naissance nacido nacida nacimiento "
+    "born geboren geb dob d birth birthday birthdate geburtsdatum né née naissance nacido nacida nacimiento "
     "nascita"
 )
 _STREET_ENDINGS = ("straße", "strasse", "str.", "weg", "platz", "allee", "gasse", "ring", "ufer")
@@ -179,30 +179,31 @@ def cue_rules() -> list[Rule]:
             "PERSON",
             "name-after-label",
             _LABEL_WORDS,
-            rf"(?<![\p{{L}}_]){_LABEL}\s?[:=|]\s{{0,3}}[\"']?({_FULL_NAME})",
+            rf"(?<![^\W_]){_LABEL}[\"']?\s?[:=|]\s{{0,3}}[\"']?({_FULL_NAME})",
             validate=_is_name,
         ),
         _cue(
             "PERSON",
             "name-after-introduction",
             _INTRODUCTION_WORDS,
-            rf"(?<!\p{{L}}){_INTRODUCTION}\s({_NAME})",
+            rf"(?<![^\W_]){_INTRODUCTION}\s({_NAME})",
             validate=_is_name,
         ),
         _cue(
             "PERSON",
             "name-after-closing",
             _CLOSING_WORDS,
-            rf"(?<!\p{{L}}){_CLOSING}\s?[,.!]?\s{{0,2}}\n\s{{0,4}}({_NAME})(?=\s{{0,4}}(?:\n|$))",
+            rf"(?<![^\W_]){_CLOSING}\s?[,.!]?\s{{0,2}}\n\s{{0,4}}({_NAME})(?=\s{{0,4}}(?:\n|$))",
             validate=_is_name,
         ),
         _cue(
             "DATE_OF_BIRTH",
             "date-of-birth",
             _BIRTH_WORDS,
-            r"(?i:\b(?:born|geboren|geb\.|dob|d\.o\.b\.|date of birth|birth date|birthday|"
+            r"(?i:(?<![^\W_])(?:born|geboren|geb\.|dob|d\.o\.b\.|date[ _]of[ _]birth|"
+            r"birth[ _]?date|birthday|"
             r"geburtsdatum|né|née|date de naissance|nacido|nacida|fecha de nacimiento|"
-            rf"data di nascita))\s?[:=]?\s?(?i:on|am|le|el|the)?\s?({_DATE})",
+            rf"data di nascita))[\"']?\s?[:=]?\s?[\"']?(?i:on|am|le|el|the)?\s?({_DATE})",
             score=0.85,
         ),
         _cue(
@@ -217,7 +218,8 @@ def cue_rules() -> list[Rule]:
             "STREET_ADDRESS",
             "street-address-german",
             "",
-            r"(?<!\p{L})(\p{Lu}[\p{L}.-]{2,30}(?:straße|strasse|str\.|weg|platz|allee|gasse|ring|ufer)"
+            r"(?<!\p{L})(\p{Lu}[\p{L}.-]{2,30}(?:[Ss]tra(?:ß|ss)e|[Ss]tr\.|[Ww]eg|"
+            r"[Pp]latz|[Aa]llee|[Gg]asse|[Rr]ing|[Uu]fer)"
             r"\s\d{1,4}\s?[a-z]?(?:,\s\d{5}\s\p{Lu}[\p{L}-]{2,30})?)(?!\w)",
             scope=Scope.DIGITS,
             requires=_STREET_ENDINGS,
@@ -229,7 +231,6 @@ def cue_rules() -> list[Rule]:
             r"(?<!\w)(\d{1,5}\s(?:\p{Lu}[\p{L}'’.-]{0,24}\s){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|"
             r"Ln|Drive|Dr|Boulevard|Blvd|Way|Court|Ct|Place|Pl|Terrace|Square|Sq)\.?"
             r"(?:,\s\p{Lu}[\p{L} ]{1,30}(?:,\s\p{Lu}{2}\s\d{5})?)?)(?!\w)",
-            scope=Scope.DIGITS,
         ),
         _lexicon("HEALTH_CONDITION", "health-condition", _CONDITIONS),
         _lexicon("MEDICATION", "medication", _MEDICATIONS),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from guardrail.detection.cache import FindingCache
 from guardrail.detection.cues import cue_rules
 from guardrail.detection.identifiers import identifier_rules, without_loopback
 from guardrail.detection.ner import load_pipeline
-from guardrail.detection.normalize import view
+from guardrail.detection.normalize import View, readings
 from guardrail.detection.patterns import Rule, find
 from guardrail.detection.presidio import presidio_rules
 from guardrail.detection.secrets import secret_rules
@@ -28,7 +29,7 @@ class Recognizer(Protocol):
 
 
 class Detector(Protocol):
-    """What the guard asks: findings of a unit, sorted and disjoint."""
+    """What the guard asks: everything that may be personal in a unit."""
 
     @property
     def rules(self) -> Sequence[Rule]:
@@ -40,8 +41,8 @@ class Detector(Protocol):
         """The least score in [0, 1] that counts."""
         ...
 
-    def detect(self, unit: TextUnit) -> tuple[Finding, ...]:
-        """Gives sorted, disjoint findings. Raises DetectorUnavailable when it cannot tell."""
+    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
+        """Gives sorted findings, which may overlap. Raises DetectorUnavailable if it cannot."""
         ...
 
 
@@ -49,7 +50,8 @@ class Detector(Protocol):
 class RuleDetector:
     """Runs rules and recognizers over the normalised view of each unit.
 
-    `threshold` is the least score in [0, 1] that counts; `timeout` is in seconds and per rule.
+    `threshold` is the least score in [0, 1] that counts; `timeout` is in seconds, for all
+    rules on one unit.
     """
 
     rules: Sequence[Rule]
@@ -59,7 +61,18 @@ class RuleDetector:
     cache: FindingCache = field(default_factory=lambda: FindingCache(4096), repr=False)
 
     def detect(self, unit: TextUnit) -> tuple[Finding, ...]:
-        """Gives sorted, disjoint findings in offsets of `unit.text`.
+        """Gives sorted, disjoint findings in offsets of `unit.text`; the surest win.
+
+        Raises:
+            DetectorUnavailable: as `find` does.
+        """
+        return resolve(self.find(unit))
+
+    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
+        """Gives sorted findings in offsets of `unit.text`, overlapping ones included.
+
+        Which of two overlapping findings decides depends on what policy says of each: a password
+        inside an address is not the lesser finding because the address is surer.
 
         Raises:
             DetectorUnavailable: a recognizer failed or took too long. The cause is dropped, since
@@ -71,37 +84,50 @@ class RuleDetector:
         if known is not None:
             return known
         try:
-            findings = resolve(self._find(unit, hint))
+            findings = tuple(sorted(self._find(unit, hint), key=lambda f: f.span))
         except Exception as error:
-            raise DetectorUnavailable(f"detection failed ({type(error).__name__})") from None
-        self.cache.put(key, findings)
-        return findings
-
-    def _find(self, unit: TextUnit, hint: str) -> Iterable[Finding]:
-        text, offsets = view(unit.text)
-        seen = replace(unit, text=text)
-        findings = find(self.rules, text, threshold=self.threshold, hint=hint, timeout=self.timeout)
-        for recognizer in self.recognizers:
-            findings += (f for f in recognizer.find(seen) if f.score >= self.threshold)
-        if offsets is None:
+            failure = type(error).__name__
+        else:
+            self.cache.put(key, findings)
             return findings
-        return (
-            replace(f, span=Span(offsets[f.span.start], offsets[f.span.end - 1] + 1))
-            for f in findings
+        # Raised out here, where no handled error becomes its `__context__`.
+        raise DetectorUnavailable(f"detection failed ({failure})")
+
+    def _find(self, unit: TextUnit, hint: str) -> Iterator[Finding]:
+        # The name of the field stands where a label would: `{"ssn": …}` reads like `ssn: …`.
+        label = f"{hint}:\n" if hint else ""
+        for seen in readings(unit.text):
+            yield from self._read(unit, seen, label)
+
+    def _read(self, unit: TextUnit, seen: View, label: str) -> Iterator[Finding]:
+        labelled = find(
+            self.rules, label + seen.text, threshold=self.threshold, timeout=self.timeout
         )
+        for finding in labelled:
+            start, end = finding.span.start - len(label), finding.span.end - len(label)
+            if end > 0:
+                yield replace(finding, span=seen.original(Span(max(start, 0), end)))
+        plain = replace(unit, text=seen.text)
+        for recognizer in self.recognizers:
+            for finding in recognizer.find(plain):
+                if finding.score >= self.threshold:
+                    yield replace(finding, span=seen.original(finding.span))
 
 
+_WORD_BREAK = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")
 _GENERIC = frozenset({"content", "text", "input", "prompt", "message", "value", "arguments"})
 
 
 def field_name(pointer: str) -> str:
     """The words of the field that holds a text: `/customer/phone_no` gives `phone no`.
 
+    So does `/customer/phoneNo`, with a capital.
+
     Empty for fields that may hold anything.
     """
     for part in reversed(pointer.split("/")):
         if part and not part.isdigit():
-            return "" if part in _GENERIC else part.replace("_", " ").replace("-", " ")[:64]
+            return "" if part in _GENERIC else _WORD_BREAK.sub(" ", part)[:64]
     return ""
 
 
@@ -121,11 +147,12 @@ def build_detector(
     """
     rules = [*identifier_rules(), *presidio_rules(), *secret_rules(), *cue_rules()]
     rules = [without_loopback(r) if r.entity == "IP_ADDRESS" else r for r in rules]
-    recognizer = load_pipeline(pipeline)
     excluded = frozenset(exclude)
-    unknown = excluded - {rule.entity for rule in rules}
+    recognizer = load_pipeline(pipeline, exclude=excluded)
+    entities = {rule.entity for rule in rules} | recognizer.entities
+    unknown = excluded - entities
     if unknown:
-        known = ", ".join(sorted({rule.entity for rule in rules}))
+        known = ", ".join(sorted(entities))
         raise ConfigError(
             f"detection.exclude: nothing finds {entity!r}; known entities: {known}"
             for entity in sorted(unknown)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -13,13 +14,14 @@ from stdnum.at import vnr
 from stdnum.be import nn
 from stdnum.br import cpf
 from stdnum.ch import ssn as ahv
+from stdnum.de import idnr
 from stdnum.fr import nir
 from stdnum.nl import bsn
 
 from guardrail.detection.patterns import Rule, Scope, Validator
 
-_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IL", "IN", "CA", "BR")
-"""Where a number without a country code is tried; Presidio's list and the larger EU states."""
+_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IL", "IN", "BR")
+"""Where a number without a country code is tried; US stands for all of North America."""
 
 _PHONE_WORDS = tuple(
     (
@@ -37,15 +39,35 @@ def _public_suffixes() -> tldextract.TLDExtract:
 
 def _email(value: str) -> bool | None:
     """Certain where the domain ends in a public suffix; `mail@intranet.corp` is mail, too."""
-    return True if _public_suffixes()(value.rsplit("@", 1)[1]).suffix else None
+    domain = value.rsplit("@", 1)[1]
+    if domain.rsplit(".", 1)[1].lower() in _FILES:
+        return False
+    return True if _public_suffixes()(domain).suffix else None
+
+
+_FILES = frozenset("png jpg jpeg svg webp gif js css".split())
+"""Endings of files that look like domains: `img@2x.png`. None of them is a top-level domain."""
 
 
 def _phone(value: str) -> bool | None:
-    digits = sum(character.isdigit() for character in value)
-    if not 7 <= digits <= 15:
+    digits = _NO_DIGITS.sub("", value)
+    if not 7 <= len(digits) <= 15:
         return False
-    regions = (None,) if value.lstrip("( [").startswith("+") else _REGIONS
+    if "+" in value:
+        return None if _is_phone(value, None) else False
+    if digits.startswith("00") or _OTHER_NUMBER.fullmatch(value):
+        return False
+    # North American numbers are told by their digits; to ask for those only is to ask less often.
+    regions = _REGIONS if _NORTH_AMERICAN.fullmatch(digits) else _REGIONS[1:]
     return None if any(_is_phone(value, region) for region in regions) else False
+
+
+_NO_DIGITS = re.compile(r"\D+")
+_NORTH_AMERICAN = re.compile(r"1?[2-9]\d{9}")
+_OTHER_NUMBER = re.compile(
+    r"\d{3}-\d\d-\d{4}|\d{3}\.\d{4}\.\d{4}\.\d\d|\d{3}\.\d{3}\.\d{3}-\d\d"
+)
+"""The groups of social security numbers (US, CH) and of the Brazilian CPF, valid or not."""
 
 
 def _is_phone(value: str, region: str | None) -> bool:
@@ -71,7 +93,7 @@ def _checked(is_valid: Callable[[str], bool]) -> Validator:
     return lambda value: None if is_valid(value) else False
 
 
-_BEFORE, _AFTER = r"(?<![\w.])", r"(?![\w])"
+_BEFORE, _AFTER = r"(?<![^\W_]|\.)", r"(?![^\W_])"
 
 _NATIONAL: tuple[tuple[str, str, str, Callable[[str], bool], tuple[str, ...], float], ...] = (
     # entity, name, pattern, check, context, score
@@ -93,6 +115,15 @@ _NATIONAL: tuple[tuple[str, str, str, Callable[[str], bool], tuple[str, ...], fl
         0.3,
     ),
     ("BR_CPF", "br-cpf", r"\d{3}\.?\d{3}\.?\d{3}-?\d{2}", cpf.is_valid, ("cpf",), 0.3),
+    ("BR_CPF", "br-cpf-printed", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, ("cpf",), 0.6),
+    (
+        "DE_TAX_ID",
+        "de-tax-id-printed",
+        r"[1-9]\d[ ]\d{3}[ ]\d{3}[ ]\d{3}",
+        idnr.is_valid,
+        ("steuer", "identifikationsnummer", "tax id", "idnr", "tin"),
+        0.3,
+    ),
     (
         "AT_VNR",
         "at-vnr",
@@ -115,40 +146,16 @@ def identifier_rules() -> list[Rule]:
         entity="EMAIL_ADDRESS",
         name="email",
         pattern=(
-            r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w!#$%&'*+/=?^`{|}~-][\w.!#$%&'*+/=?^`{|}~-]{0,63}"
-            r"@(?:[^\W_](?:[\w-]{0,62})\.){1,8}(?:\p{L}{2,24}|xn--[a-z0-9-]{2,59})(?![\w-])"
+            # Not every character that RFC 5322 allows in a local part: `=`, `/`, `|` and quotes are
+            # far more often what stands around an address than a part of it.
+            r"[\w+%#$!^~](?:[\w.+%#$!^~-]|(?<=\w)'(?=\w)){0,63}+"
+            r"@(?:[^\W_](?:[\w-]{0,62})\.){1,8}(?:\p{L}{2,24}|xn--[a-z0-9-]{2,59})"
+            r"(?![^\W_]|-[^\W_])"
         ),
         score=0.6,
         validate=_email,
         certain=True,
         scope=Scope.AT_SIGN,
-    )
-    phone_digits = r"\d(?:[\s().\-/]{0,3}\d){6,14}"
-    international = Rule(
-        entity="PHONE_NUMBER",
-        name="phone-international",
-        pattern=rf"(?<![\w+])(?:\(\+|\+|00(?=[1-9])){phone_digits}(?!\w)",
-        score=0.75,
-        scope=Scope.NUMBERS,
-        validate=lambda value: _phone("+" + value[2:] if value.startswith("00") else value),
-    )
-    national = Rule(
-        entity="PHONE_NUMBER",
-        name="phone-national",
-        pattern=rf"(?<![\w+.,:/-])\(?{phone_digits}(?!\w)",
-        score=0.3,
-        scope=Scope.NUMBERS,
-        validate=_phone,
-        context=_PHONE_WORDS,
-    )
-    formatted = replace(
-        national,
-        name="phone-formatted",
-        pattern=(
-            r"(?<![\w+.,:/-])(?:\(\d{2,5}\)\s?|0\d{1,4}[\s/-]|\d{3}[-.])"
-            r"\d{2,4}(?:[\s.-]?\d{2,4}){1,3}(?!\w)"
-        ),
-        score=0.5,
     )
     national_numbers = [
         Rule(
@@ -168,7 +175,7 @@ def identifier_rules() -> list[Rule]:
         pattern=(
             r"(?i)\b(?:MRN|medical record(?: number| no\.?)?|"
             r"patient(?:en)?[- ]?(?:id|nr\.?|nummer))"
-            r"[\s:#=-]{0,4}([A-Z]{0,3}-?\d[\d-]{4,11})\b"
+            r"[\s:#=-]{0,4}([A-Z]{0,3}-?\d[\d-]{4,30})(?![^\W_])"
         ),
         group=1,
         score=0.85,
@@ -186,7 +193,7 @@ def identifier_rules() -> list[Rule]:
         name="health-insurance-member-id",
         pattern=(
             r"(?i)\b(?:member|subscriber|policy)\s?(?:id|no\.?|number|#)"
-            r"[\s:#=-]{0,4}([A-Z]{0,4}\d[A-Z0-9-]{5,14})\b"
+            r"[\s:#=-]{0,4}([A-Z]{0,4}\d[A-Z0-9-]{5,30})(?![^\W_])"
         ),
     )
     ipv6 = Rule(
@@ -198,10 +205,52 @@ def identifier_rules() -> list[Rule]:
         certain=True,
     )
     return [
-        *(email, international, formatted, national),
+        email,
+        *_phone_rules(),
         *national_numbers,
         *(record, member, icd, ipv6),
     ]
+
+
+def _phone_rules() -> Iterator[Rule]:
+    """Numbers with a country code, as they are printed in a country, and bare ones with context."""
+    between = r"[ \t().\-/]{0,3}"
+    for digits in range(8, 15):
+        # One rule for each length: `+44 20 7946 0958 5 minutes` has a digit too many for one rule.
+        yield Rule(
+            entity="PHONE_NUMBER",
+            name=f"phone-international-{digits}",
+            pattern=(
+                rf"(?<![^\W_]|\+)(?:\(?\+|00(?=[1-9]))\d(?:{between}\d){{{digits - 1}}}{_AFTER}"
+            ),
+            score=0.75,
+            scope=Scope.NUMBERS,
+            requires=("+", "00"),
+            validate=lambda value: _phone("+" + value[2:] if value.startswith("00") else value),
+        )
+    for name, pattern, score in (
+        (
+            "phone-north-american",
+            r"(?:\([2-9]\d\d\)[ .-]?|[2-9]\d\d[.-])[2-9]\d\d[ .-]\d{4}",
+            0.5,
+        ),
+        (
+            "phone-formatted",
+            r"(?:\(\d{2,5}\)[ \t]?|0\d{1,4}[ \t/-]|\d{3}[-.])\d{2,4}(?:[ \t.-]?\d{2,4}){1,3}",
+            0.5,
+        ),
+        ("phone-national", rf"\(?\d(?:{between}\d){{6,14}}", 0.3),
+        ("phone-bare", r"\d{7,14}", 0.3),
+    ):
+        yield Rule(
+            entity="PHONE_NUMBER",
+            name=name,
+            pattern=rf"(?<![^\W_]|[+./-]|\d[,:]){pattern}{_AFTER}",
+            score=score,
+            scope=Scope.NUMBERS,
+            validate=_phone,
+            context=_PHONE_WORDS,
+        )
 
 
 def without_loopback(rule: Rule) -> Rule:

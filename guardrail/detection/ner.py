@@ -34,6 +34,12 @@ class SpacyRecognizer:
     pipeline: Language
     name: str
     score: float = 0.85
+    exclude: frozenset[str] = frozenset()
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """What the pipeline may name, the excluded ones included."""
+        return frozenset(LABELS.values()) if self.pipeline.pipe_names else frozenset()
 
     def find(self, unit: TextUnit) -> list[Finding]:
         """Gives the pipeline's entities, in offsets of the unit's text."""
@@ -47,12 +53,14 @@ class SpacyRecognizer:
                 recognizer=self.name,
             )
             for entity in self.pipeline(unit.text).ents
-            if entity.label_ in LABELS
+            if entity.label_ in LABELS and LABELS[entity.label_] not in self.exclude
         ]
 
 
-def load_pipeline(name: str) -> SpacyRecognizer:
+def load_pipeline(name: str, *, exclude: frozenset[str] = frozenset()) -> SpacyRecognizer:
     """Gives the recognizer for `blank:en`, an installed package, or a directory.
+
+    `exclude` names entities that it shall not find.
 
     Raises:
         ConfigError: there is no such pipeline on this machine.
@@ -69,4 +77,4 @@ def load_pipeline(name: str) -> SpacyRecognizer:
                 f"the package, give the path of a pipeline's directory, or use 'blank:en'"
             ]
         ) from None
-    return SpacyRecognizer(pipeline=pipeline, name=f"spacy:{name}")
+    return SpacyRecognizer(pipeline=pipeline, name=f"spacy:{name}", exclude=exclude)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from time import monotonic
 
 import regex
 
@@ -100,53 +101,67 @@ def _mentions(words: tuple[str, ...], left: str) -> bool:
     return bool(near) and _context_pattern(words).search(near) is not None
 
 
-def find(
-    rules: Iterable[Rule], text: str, *, threshold: float, hint: str = "", timeout: float
-) -> list[Finding]:
+def find(rules: Iterable[Rule], text: str, *, threshold: float, timeout: float) -> list[Finding]:
     """Gives every match of every rule that scores at least `threshold`; they may overlap.
 
-    `hint` counts as text to the left of the beginning: the name of the field that holds the text.
-
     Raises:
-        TimeoutError: one rule took longer than `timeout` seconds.
+        TimeoutError: the rules together took longer than `timeout` seconds.
     """
+    deadline = monotonic() + timeout
     windows: dict[Scope, list[tuple[int, int]]] = {
         Scope.ANYWHERE: [(0, len(text))] if text else [],
         Scope.DIGITS: _windows(_DIGITS, text, _MARGIN[Scope.DIGITS]),
         Scope.NUMBERS: _windows(_FIVE_DIGITS, text, _MARGIN[Scope.NUMBERS]),
         Scope.AT_SIGN: _windows(_AT_SIGN, text, _MARGIN[Scope.AT_SIGN]),
     }
-    lowered = f"{hint} {text}".lower().replace("_", " ")
+    lowered = text.lower().replace("_", " ")
     words = frozenset(_WORD.findall(lowered))
-    found = []
+    found: list[Finding] = []
     for rule in rules:
-        if not rule.can_match(lowered, words, threshold):
-            continue
-        for start, end in windows[rule.scope]:
-            match = rule.compiled.search(text, start, end, timeout=timeout)
-            while match:
-                begin = match.start()
-                left = text[max(0, begin - CONTEXT) : begin]
-                if hint and begin < CONTEXT:
-                    left = f"{hint} {left}"
-                value = match.group(rule.group)
-                score = rule.judge(value, left)
-                accepted = score >= threshold and bool(value)
-                if accepted:
-                    found.append(
-                        Finding(
-                            entity=rule.entity,
-                            span=Span(*match.span(rule.group)),
-                            score=score,
-                            recognizer=rule.name,
-                        )
-                    )
-                # A rejected match must not hide a valid one that begins inside it.
-                resume = match.end() if accepted and match.end() > begin else begin + 1
-                match = rule.compiled.search(text, resume, end, timeout=timeout)
+        if windows[rule.scope] and rule.can_match(lowered, words, threshold):
+            for start, end in windows[rule.scope]:
+                _find(rule, text, start, end, threshold, deadline, found)
     return found
 
 
+def _find(
+    rule: Rule,
+    text: str,
+    start: int,
+    end: int,
+    threshold: float,
+    deadline: float,
+    found: list[Finding],
+) -> None:
+    search = rule.compiled.search
+    while True:
+        left_over = deadline - monotonic()
+        if left_over <= 0:
+            raise TimeoutError
+        match = search(text, start, end, timeout=left_over)
+        if match is None:
+            return
+        begin = match.start()
+        value = match.group(rule.group)
+        score = rule.judge(value, text[max(0, begin - CONTEXT) : begin]) if value else 0.0
+        if score < threshold:
+            # A refused match must not hide a valid one that begins inside it; but a number that is
+            # refused is refused from its first digit to the end of that run of digits.
+            run = _RUN.match(text, begin) if rule.scope is Scope.NUMBERS else None
+            start = max(run.end() if run else 0, begin + 1)
+            continue
+        found.append(
+            Finding(
+                entity=rule.entity,
+                span=Span(*match.span(rule.group)),
+                score=score,
+                recognizer=rule.name,
+            )
+        )
+        start = max(match.end(), begin + 1)
+
+
+_RUN = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 _FIVE_DIGITS = re.compile(r"\d(?:\D{0,6}\d){4}")
 _AT_SIGN = re.compile(r"@+")

@@ -9,6 +9,7 @@ Source: https://microsoft.github.io/presidio/supported_entities/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from presidio_analyzer import Pattern, PatternRecognizer, predefined_recognizers
@@ -67,9 +68,9 @@ def presidio_rules(names: Iterable[str] = RECOGNIZERS) -> list[Rule]:
             Rule(
                 entity=recognizer.supported_entities[0],
                 name=f"{name}:{pattern.name}",
-                pattern=pattern.regex,
+                pattern=_letters_and_digits(pattern.regex),
                 flags=recognizer.global_regex_flags or 0,
-                score=_score(recognizer, pattern.score),
+                score=_score(recognizer, pattern),
                 validate=_validator(recognizer),
                 context=tuple(recognizer.context or ()),
                 certain=type(recognizer).validate_result is not PatternRecognizer.validate_result,
@@ -81,26 +82,49 @@ def presidio_rules(names: Iterable[str] = RECOGNIZERS) -> list[Rule]:
     return rules
 
 
-def _score(recognizer: PatternRecognizer, score: float) -> float:
-    return score if recognizer.supported_entities[0] not in _WEAK else min(score, 0.3)
+def _score(recognizer: PatternRecognizer, pattern: Pattern) -> float:
+    score: float = pattern.score
+    bare = recognizer.supported_entities[0] in _WEAK or pattern.name in _BARE
+    return min(score, 0.3) if bare else score
 
 
 _WEAK = frozenset({"UK_NHS", "PL_PESEL", "DE_TAX_ID", "DE_LANR", "TH_TNIN", "KR_RRN"})
 """Entities that are nothing but ten to thirteen digits and would claim order numbers."""
+_BARE = frozenset({"Steuernummer ELSTER (bundeseinheitlich, 13-stellig)"})
+"""Patterns that are, too."""
+_GROUPS = re.compile(r"\d+")
+_DIGITS_ONLY = re.compile(r"[\d\s.-]+")
+_BOUNDARY = re.compile(r"(^|(?<=[(|])|(?<=\(\?:))\\b|\\b($|(?=[)|]))")
+
+
+def _letters_and_digits(pattern: str) -> str:
+    """The pattern with boundaries that see `_` as a separator: `_4111 1111 …_` is in italics."""
+    return _BOUNDARY.sub(
+        lambda match: r"(?<![^\W_])" if match[2] is None else r"(?![^\W_])", pattern
+    )
+
+
 _STRONG = frozenset({"CREDIT_CARD", "IBAN_CODE", "CRYPTO"})
 """Entities whose checksum and length together are proof enough without context."""
+
+
+_LIKE_PHONE = frozenset({"UK_NHS"})
+"""Entities whose digits are grouped like a telephone number's: 415-555-2671."""
 
 
 def _validator(recognizer: PatternRecognizer) -> Validator:
     valid: Callable[[str], bool | None] = recognizer.validate_result
     invalid: Callable[[str], bool | None] = recognizer.invalidate_result
     strong = recognizer.supported_entities[0] in _STRONG
+    like_phone = recognizer.supported_entities[0] in _LIKE_PHONE
 
     def validate(value: str) -> bool | None:
         verdict = valid(value)
         if verdict is False or invalid(value):
             return False
-        # One check digit lets one number in ten through: a bare run of digits needs context, too.
-        return verdict if strong or not value.isdigit() else None
+        # One check digit lets one number in ten through, so digits alone need context, too, unless
+        # they are grouped as people group them (2345 6789 0124), and group nothing else so.
+        grouped = len(_GROUPS.findall(value)) > 2 and not like_phone
+        return verdict if strong or grouped or not _DIGITS_ONLY.fullmatch(value) else None
 
     return validate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from guardrail.detection.patterns import Rule, Scope
+from guardrail.detection.patterns import Rule, Scope, Validator
 
 
 def _entropy(value: str) -> float:
@@ -30,19 +30,19 @@ _PLACEHOLDERS = (
 
 def _looks_secret(value: str) -> bool | None:
     """False for what documentation writes in place of a secret, and for plain words."""
-    lowered = value.lower()
+    lowered = value.partition("@")[0].lower()
     if any(word in lowered for word in _PLACEHOLDERS):
         return False
     return None if _entropy(value) >= 2.5 else False
 
 
-_B = r"(?<![A-Za-z0-9_])"
-_E = r"(?![A-Za-z0-9_])"
+_B = r"(?<![A-Za-z0-9])"
+_E = r"(?![A-Za-z0-9])"
 
 _FORMATS: tuple[tuple[str, str, str], ...] = (
     # entity, name, pattern
-    ("API_KEY", "openai-key", rf"{_B}sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{{20,200}}"),
-    ("API_KEY", "anthropic-key", rf"{_B}sk-ant-[A-Za-z0-9_-]{{20,200}}"),
+    ("API_KEY", "openai-key", rf"{_B}sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{{20,4096}}"),
+    ("API_KEY", "anthropic-key", rf"{_B}sk-ant-[A-Za-z0-9_-]{{20,4096}}"),
     ("API_KEY", "aws-access-key-id", rf"{_B}(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{{16}}{_E}"),
     ("API_KEY", "google-api-key", rf"{_B}AIza[A-Za-z0-9_-]{{35}}"),
     ("API_KEY", "stripe-key", rf"{_B}(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{{16,120}}"),
@@ -63,7 +63,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     (
         "ACCESS_TOKEN",
         "json-web-token",
-        rf"{_B}eyJ[A-Za-z0-9_-]{{8,1024}}\.eyJ[A-Za-z0-9_-]{{8,4096}}\.[A-Za-z0-9_-]{{8,1024}}",
+        rf"{_B}eyJ[A-Za-z0-9_-]{{8,1024}}\.eyJ[A-Za-z0-9_-]{{8,5500}}\.[A-Za-z0-9_-]{{8,1400}}",
     ),
     (
         "PRIVATE_KEY",
@@ -74,19 +74,60 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     (
         "CONNECTION_STRING",
         "url-password",
-        rf"{_B}[a-z][a-z0-9+.-]{{1,24}}://[^\s:/@\"']{{1,64}}:([^\s/@\"']{{3,128}})@",
+        rf"{_B}[a-z][a-z0-9+.-]{{1,24}}://[^\s:/@\"']{{0,64}}:([^\s/@\"']{{3,128}})@",
     ),
 )
 
-_ASSIGNMENT = (
-    r"(?i){before}(?:[a-z0-9]{{1,32}}[_-]){{0,3}}"
-    r"(?:api[_-]?key|secret[_-]?key|access[_-]?key|auth[_-]?token|access[_-]?token|secret|token|"
-    r"password|passwd|passwort|kennwort|contraseña|pwd)"
-    r"[\"'`]{{0,1}}\s{{0,2}}(?::|=|:=|=>)\s{{0,2}}[\"'`]{{0,1}}([^\s\"'`,;<>(){{}}\[\]]{{6,200}})"
+_ASSIGNED = (
+    # A name begins at a word's beginning, or at a capital within one: `db_password`, `dbPassword`.
+    r"(?:(?<![A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z]))"
+    r"(?i:api[ _-]?key|secret[ _-]?key|access[ _-]?key|auth[ _-]?token|access[ _-]?token|secret|"
+    r"token|password|passwd|passwort|kennwort|contraseña|pwd)"
+    r"[\"'`]{0,1}\s{0,2}(?::|=|:=|=>)\s{0,2}[\"'`]{0,1}"
+    r"(?![A-Za-z_][\w.]{0,64}[(\[])([^\s\"'`,;<>(){}\[\]]{6,200})"
 )
-
+_AUTHORIZED = (
+    r"(?i)(?<![a-z0-9])authorization[\"'`]{0,2}\s{0,2}[:=]\s{0,2}[\"'`]{0,1}"
+    r"(?:bearer|basic|token)\s{1,2}([a-z0-9._~+/=-]{8,7000})"
+)
 _SPOKEN = (
     r"(?i)\b(?:password|passwort|kennwort|pin code)\s(?:is|ist|lautet)\s[\"'`]?([^\s\"'`,;]{4,64})"
+)
+_NO_PASSWORDS = frozenset(
+    (
+        "required wrong incorrect correct invalid valid missing empty expired weak strong stored "
+        "hashed encrypted never always needed optional mandatory case-sensitive what where that "
+        "this the your unknown different changed reset being used sent secure safe unsafe too only "
+        "also still just very falsch richtig ungültig gültig erforderlich abgelaufen leer nicht "
+        "notwendig zu sehr unbekannt unsicher sicher verschlüsselt gespeichert eine ein das"
+    ).split()
+)
+
+
+def _looks_spoken(value: str) -> bool | None:
+    """False also for what people say of passwords: `the password is required`."""
+    return False if value.lower().rstrip(".!?:)") in _NO_PASSWORDS else _looks_secret(value)
+
+
+_NAMED: tuple[tuple[str, str, str, float, Validator, tuple[str, ...]], ...] = (
+    # entity, name, pattern, score, validate, requires
+    (
+        "SECRET",
+        "assigned-secret",
+        _ASSIGNED,
+        0.7,
+        _looks_secret,
+        ("key", "secret", "token", "passw", "kennwort", "contraseña", "pwd"),
+    ),
+    ("SECRET", "authorization", _AUTHORIZED, 0.9, _looks_secret, ("authorization",)),
+    (
+        "PASSWORD",
+        "spoken-password",
+        _SPOKEN,
+        0.6,
+        _looks_spoken,
+        ("passw", "kennwort", "pin code"),
+    ),
 )
 
 
@@ -106,24 +147,17 @@ def secret_rules() -> list[Rule]:
         )
         for entity, name, pattern in _FORMATS
     ]
-    assigned = Rule(
-        entity="SECRET",
-        name="assigned-secret",
-        pattern=_ASSIGNMENT.format(before=r"(?<![a-z0-9])"),
-        group=1,
-        score=0.7,
-        validate=_looks_secret,
-        requires=("key", "secret", "token", "passw", "kennwort", "contraseña", "pwd"),
-        scope=Scope.ANYWHERE,
-    )
-    spoken = Rule(
-        entity="PASSWORD",
-        name="spoken-password",
-        pattern=_SPOKEN,
-        group=1,
-        score=0.6,
-        validate=_looks_secret,
-        requires=("passw", "kennwort", "pin code"),
-        scope=Scope.ANYWHERE,
-    )
-    return [*formats, assigned, spoken]
+    named = [
+        Rule(
+            entity=entity,
+            name=name,
+            pattern=pattern,
+            group=1,
+            score=score,
+            validate=validate,
+            requires=requires,
+            scope=Scope.ANYWHERE,
+        )
+        for entity, name, pattern, score, validate, requires in _NAMED
+    ]
+    return [*formats, *named]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
 
 from guardrail.errors import Refusal
 from guardrail.protocols.multipart import FormPart, boundary_of, parse_form, write_form
-from guardrail.protocols.payload import Json, dump_json, parse_json
+from guardrail.protocols.payload import Json, decode_utf8, dump_json, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.-]+)\"?", re.IGNORECASE)
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
-def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) -> Body:
+def read_body(raw: bytes, *, content_type: str) -> Body:
     """Gives the body of a request or response.
 
     Raises:
@@ -40,15 +41,24 @@ def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) ->
         raise Refusal(415, "unsupported_media_type", "the content type is not a valid one")
     media, options = (match[1].lower(), match[2] or "") if match else ("", "")
     charsets = {name.lower() for name in _CHARSET.findall(options)}
+    if options.lower().count("charset") > len(_CHARSET.findall(options)):
+        raise Refusal(
+            415, "unsupported_charset", "the charset cannot be read; the body must be UTF-8"
+        )
     if len(charsets) > 1:
         raise Refusal(400, "ambiguous_header", "the content type names two charsets")
     if charsets - _UTF8:
         raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
-    if not media and raw.lstrip()[:1] in (b"{", b"[") and json_by_default:
-        media = "application/json"
     if media == "multipart/form-data":
         return _read_multipart(raw, content_type)
-    reader = _READERS.get(media) or (_read_json if media.endswith("+json") else None)
+    if not _is_json(media) and raw.lstrip()[:1] in (b"{", b"["):
+        # Apps parse a JSON body whatever its content type says, so it is read as what it is.
+        try:
+            return _read_json(raw)
+        except Refusal as refusal:
+            if refusal.code != "invalid_json":
+                raise
+    reader = _READERS.get(media) or (_read_json if _is_json(media) else None)
     if reader is None and media.startswith("text/"):
         reader = _read_text
     if reader is None:
@@ -60,6 +70,10 @@ def read_body(raw: bytes, *, content_type: str, json_by_default: bool = True) ->
     return reader(raw)
 
 
+def _is_json(media: str) -> bool:
+    return media in ("application/json", "text/json") or media.endswith("+json")
+
+
 def _read_json(raw: bytes) -> Body:
     return Body(payload=parse_json(raw), raw=raw, encode=lambda value: dump_json(value).encode())
 
@@ -69,7 +83,9 @@ def _read_multipart(raw: bytes, content_type: str) -> Body:
     boundary = boundary_of(content_type)
     parts = parse_form(raw, boundary)
     payload: list[Json] = [
-        [part.name, part.filename or "", _FILE] if part.is_file else [part.name, _utf8(part.data)]
+        [part.name, part.filename or "", _FILE]
+        if part.is_file
+        else [part.name, decode_utf8(part.data)]
         for part in parts
     ]
 
@@ -99,20 +115,16 @@ def _rewritten(part: FormPart, fields: Json) -> FormPart:
 _BREAKS = re.compile(r'(?<!\\)"|[\r\n]')
 
 
-def _utf8(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Refusal(400, "invalid_unicode", "the body is not valid UTF-8") from None
-
-
 def _read_text(raw: bytes) -> Body:
-    return Body(payload=_utf8(raw), raw=raw, encode=lambda value: str(value).encode())
+    if b"\x00" in raw:
+        raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
+    return Body(payload=decode_utf8(raw), raw=raw, encode=lambda value: str(value).encode())
 
 
 def read_form(raw: bytes) -> Body:
     """Gives a URL-encoded form or query string as an array of [name, value] arrays."""
-    try:
+    pairs: list[tuple[str, str]] | None = None
+    with suppress(ValueError):
         pairs = parse_qsl(
             raw.decode("ascii"),
             keep_blank_values=True,
@@ -120,8 +132,8 @@ def read_form(raw: bytes) -> Body:
             errors="strict",
             max_num_fields=1000,
         )
-    except ValueError:
-        raise Refusal(400, "invalid_form", "the form is not valid URL-encoded UTF-8") from None
+    if pairs is None:
+        raise Refusal(400, "invalid_form", "the form is not valid URL-encoded UTF-8")
     return Body(payload=[[name, value] for name, value in pairs], raw=raw, encode=_encode_form)
 
 
@@ -146,20 +158,44 @@ def inflate(raw: bytes, *, encoding: str, limit: int) -> bytes:
         Refusal: 415 for an encoding other than identity, gzip and deflate; 400 for a stream that
             is corrupt, cut or followed by more; 413 where it inflates beyond `limit`.
     """
-    if encoding in ("", "identity"):
-        return raw
-    if encoding not in _WBITS:
-        raise Refusal(415, "unsupported_content_encoding", "use identity, gzip or deflate")
-    stream = zlib.decompressobj(_WBITS[encoding])
-    try:
-        inflated = stream.decompress(raw, limit + 1)
-    except zlib.error:
-        raise Refusal(400, "invalid_compression", "the compressed body is corrupt") from None
-    if len(inflated) > limit:
-        raise Refusal(413, "body_too_large", f"the body inflates to more than {limit} bytes")
-    if not stream.eof or stream.unused_data:
-        raise Refusal(400, "invalid_compression", "the compressed body is cut or goes on")
-    return inflated
+    stream = Inflater(encoding, limit=limit)
+    return stream.feed(raw) + stream.close()
+
+
+class Inflater:
+    """Undoes a content encoding piece by piece, never giving more than `limit` bytes in all."""
+
+    def __init__(self, encoding: str, *, limit: int) -> None:
+        if encoding not in ("", "identity", *_WBITS):
+            raise Refusal(415, "unsupported_content_encoding", "use identity, gzip or deflate")
+        self._stream = zlib.decompressobj(_WBITS[encoding]) if encoding in _WBITS else None
+        self._left = limit
+        self._limit = limit
+        self._fed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives what these bytes inflate to."""
+        if self._stream is None or not data:
+            return data
+        self._fed = True
+        try:
+            inflated = self._stream.decompress(data, self._left + 1)
+        except zlib.error:
+            raise Refusal(400, "invalid_compression", "the compressed body is corrupt") from None
+        self._left -= len(inflated)
+        if self._left < 0 or self._stream.unconsumed_tail:
+            raise Refusal(
+                413, "body_too_large", f"the body inflates to more than {self._limit} bytes"
+            )
+        if self._stream.unused_data:
+            raise Refusal(400, "invalid_compression", "the compressed body goes on after its end")
+        return inflated
+
+    def close(self) -> bytes:
+        """Ends the stream; a cut one is refused, for its end is unknown."""
+        if self._stream is not None and self._fed and not self._stream.eof:
+            raise Refusal(400, "invalid_compression", "the compressed body is cut")
+        return b""
 
 
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}

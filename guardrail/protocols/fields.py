@@ -7,6 +7,7 @@ name alone: `{"input": {"id": "alice@example.com"}}` is a leaf like any other.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -53,21 +54,28 @@ Path = tuple[str | int | Step, ...]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One string or long number of a payload, where it stands, and what may be done to it."""
+    """One string or long number of a payload, where it stands, and what may be done to it.
 
-    path: Path
+    `declared` says that the map names the leaf itself, and does not merely inspect it; `number`
+    that the payload holds a number, not a string.
+    """
+
+    path: Path = field(repr=False)
     text: str = field(repr=False)
     action: Action
+    declared: bool = False
+    number: bool = False
 
     @property
     def pointer(self) -> str:
         """RFC 6901 pointer; `#` enters JSON inside a string, a final `~key` means a key."""
-        return "".join(
-            step.value
-            if step is Step.INSIDE
-            else f"/{step.value if isinstance(step, Step) else step}"
-            for step in self.path
-        )
+        return "".join(map(_pointed, self.path))
+
+
+def _pointed(step: str | int | Step) -> str:
+    if isinstance(step, Step):
+        return step.value if step is Step.INSIDE else f"/{step.value}"
+    return "/" + str(step).replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(slots=True)
@@ -75,12 +83,20 @@ class FieldMap:
     """One level of a compiled map."""
 
     children: dict[str, FieldMap] = field(default_factory=dict)
+    elements: FieldMap | None = None
     action: Action | None = None
     below: Action | None = None
 
-    def child(self, step: str) -> FieldMap | None:
-        """The level below `step`; None where the map says nothing."""
-        found = self.children.get(step) or (self.children.get("*") if step != "[]" else None)
+    def child(self, key: str) -> FieldMap | None:
+        """The level below a key; None where the map says nothing."""
+        return self._below(self.children.get(key) or self.children.get("*"))
+
+    @property
+    def element(self) -> FieldMap | None:
+        """The level of an array's elements."""
+        return self._below(self.elements)
+
+    def _below(self, found: FieldMap | None) -> FieldMap | None:
         if found is None and self.below is not None:
             return FieldMap(action=self.below, below=self.below)
         return found
@@ -102,18 +118,28 @@ def compile_map(rows: Mapping[str, str]) -> FieldMap:
         if not steps or "".join(steps) != pattern.replace(".", ""):
             raise ValueError(f"{pattern!r} is not a path pattern")
         if steps[-1] == "**":
-            for step in steps[:-1]:
-                node = node.children.setdefault(step, FieldMap())
+            node = _descend(node, steps[:-1])
             node.below = Action(action)
-            continue
-        for step in steps:
-            node = node.children.setdefault(step, FieldMap())
-        node.action = Action(action)
+        else:
+            _descend(node, steps).action = Action(action)
     return root
 
 
+def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
+    for step in steps:
+        if step == "[]":
+            node.elements = node.elements or FieldMap()
+            node = node.elements
+        else:
+            node = node.children.setdefault(step, FieldMap())
+    return node
+
+
 _OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED})
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+(?:=[\w.+\"-]+)?){0,4},", re.IGNORECASE)
+_DATA_URL = re.compile(r"\s*data:[^,\s]{0,256},", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}\s*")
+_STANDARD = str.maketrans("-_", "+/")
+_LONGER_THAN_KEYS = 512
 _LONG_NUMBER = 5
 """Digits from which a number may identify somebody."""
 
@@ -139,30 +165,59 @@ def fragments(value: Json, fields: FieldMap | None) -> Iterator[Leaf]:
 def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     action = fields.action if fields else None
     if isinstance(value, str):
-        media = action is None and _DATA_URL.match(value) is not None
-        yield Leaf(path, value, Action.MEDIA if media else action or Action.TEXT)
+        yield Leaf(path, value, _action_of(value, action), declared=action is not None)
     elif isinstance(value, JsonNumber):
-        if action is not Action.STRUCTURE and sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
-            yield Leaf(path, value.lexeme, Action.TEXT)
-    elif isinstance(value, dict):
+        if sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
+            declared = action is not None
+            yield Leaf(path, value.lexeme, action or Action.TEXT, declared=declared, number=True)
+    elif isinstance(value, dict | list):
         if action in _OPAQUE:
-            yield Leaf(path, "", action)
-            return
-        for key, inner in value.items():
-            child = fields.child(key) if fields else None
-            if child is None or (fields and key not in fields.children):
-                yield Leaf((*path, key, Step.KEY), key, Action.TEXT)
-            yield from _leaves(inner, child, (*path, key))
-    elif isinstance(value, list):
-        if action in _OPAQUE:
-            yield Leaf(path, "", action)
-            return
-        child = fields.child("[]") if fields else None
-        if child is None and _is_tokens(value):
-            yield Leaf(path, "", Action.TOKENS)
-            return
-        for position, inner in enumerate(value):
-            yield from _leaves(inner, child, (*path, position))
+            yield Leaf(path, "", action, declared=True)
+        elif action is Action.PERSON_ID:
+            yield Leaf(path, dump_json(value), action, declared=True)
+        elif isinstance(value, dict):
+            yield from _members(value, fields, path)
+        else:
+            yield from _elements(value, fields, path)
+
+
+def _action_of(text: str, action: Action | None) -> Action:
+    if action in (None, Action.TEXT) and (_DATA_URL.match(text) or _is_encoded(text)):
+        return Action.MEDIA
+    return action or Action.TEXT
+
+
+def _is_encoded(text: str) -> bool:
+    """Whether a string is base64 and nothing else: of text, or too long for a key or a digest."""
+    if not _BASE64.fullmatch(text):
+        return False
+    if len(text) >= _LONGER_THAN_KEYS:
+        return True
+    padded = text.strip().translate(_STANDARD).rstrip("=")
+    try:
+        decoded = base64.b64decode(padded + "=" * (-len(padded) % 4)).decode("utf-8")
+    except ValueError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in decoded)
+
+
+def _members(value: dict[str, Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
+    for key, inner in value.items():
+        child = fields.child(key) if fields else None
+        if fields is None or key not in fields.children:
+            refused = fields is not None and fields.below is Action.STRUCTURE
+            action = Action.STRUCTURE if refused else Action.TEXT
+            yield Leaf((*path, key, Step.KEY), key, action)
+        yield from _leaves(inner, child, (*path, key))
+
+
+def _elements(value: list[Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
+    child = fields.element if fields else None
+    if child is None and _is_tokens(value):
+        yield Leaf(path, "", Action.TOKENS)
+        return
+    for position, inner in enumerate(value):
+        yield from _leaves(inner, child, (*path, position))
 
 
 def _is_tokens(value: list[Json]) -> bool:
@@ -173,7 +228,7 @@ def _is_tokens(value: list[Json]) -> bool:
 
 
 def _inner(text: str) -> Json:
-    if not text.lstrip().startswith(("{", "[")):
+    if not text.lstrip().startswith(("{", "[", '"')):
         return None
     try:
         return parse_json(text.encode("utf-8", "surrogatepass"))
@@ -202,7 +257,7 @@ class _Change:
 def _tree(changes: Mapping[Path, str | None]) -> _Change:
     root = _Change()
     for path, text in changes.items():
-        renames = path[-1] is Step.KEY
+        renames = path[-1:] == (Step.KEY,)
         node = root
         for step in path[:-1] if renames else path:
             node = node.below.setdefault(step, _Change())

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from guardrail.errors import Refusal
+from guardrail.protocols.payload import decode_utf8
 
 MAX_PARTS = 1000
 
@@ -75,7 +76,7 @@ def _part(chunk: bytes) -> FormPart:
     if not header.startswith(b"\r\n") or not separator:
         raise _invalid("a part has no headers")
     headers: dict[str, str] = {}
-    for line in _text(header[2:]).split("\r\n"):
+    for line in decode_utf8(header[2:]).split("\r\n"):
         match = _HEADER.fullmatch(line)
         if match is None or match[1].lower() in headers:
             raise _invalid("a part has a malformed or repeated header")
@@ -107,13 +108,6 @@ def write_form(parts: list[FormPart], boundary: bytes) -> bytes:
             lines.append(f"Content-Type: {part.content_type}".encode())
         lines += [b"", part.data]
     return b"\r\n".join([*lines, b"--" + boundary + b"--", b""])
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Refusal(400, "invalid_unicode", "the form is not valid UTF-8") from None
 
 
 def _invalid(message: str) -> Refusal:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
 from guardrail.errors import Refusal
@@ -23,7 +24,7 @@ MAX_DEPTH = 64
 class JsonNumber:
     """A number as it was written: `1.0`, `1e400` and thirty digits survive unchanged."""
 
-    lexeme: str
+    lexeme: str = field(repr=False)
 
 
 Json: TypeAlias = "bool | str | JsonNumber | list[Json] | dict[str, Json] | None"
@@ -42,21 +43,37 @@ def parse_json(body: bytes) -> Json:
     """
     if b"\x00" in body[:4]:
         raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Refusal(400, "invalid_unicode", "the body is not valid UTF-8") from None
+    text = decode_utf8(body, charset="utf-8-sig")
     if _depth(body) > MAX_DEPTH:
         raise Refusal(400, "json_too_deep", f"JSON nested deeper than {MAX_DEPTH} levels")
+    value: Json | _Invalid
     try:
-        value: Json = _DECODER.decode(text)
-    except Refusal:
-        raise
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        raise Refusal(400, "invalid_json", "the body is not valid JSON") from None
+        value = _Invalid()
+    if isinstance(value, _Invalid):
+        raise Refusal(400, "invalid_json", "the body is not valid JSON")
     if "\\u" in text and _has_surrogate(value):
         raise Refusal(400, "invalid_unicode", "a JSON string holds half a surrogate pair")
     return value
+
+
+class _Invalid:
+    """A text that is no JSON. The decoder's error quotes the text, so it must not be chained."""
+
+
+def decode_utf8(raw: bytes, *, charset: str = "utf-8") -> str:
+    """Gives the text of UTF-8 bytes.
+
+    Raises:
+        Refusal: 400 `invalid_unicode`, with no cause: Python's own error holds the bytes.
+    """
+    text = None
+    with suppress(UnicodeDecodeError):
+        text = raw.decode(charset)
+    if text is None:
+        raise Refusal(400, "invalid_unicode", "the body is not valid UTF-8")
+    return text
 
 
 def _depth(body: bytes) -> int:
@@ -99,8 +116,8 @@ def _has_surrogate(value: Json) -> bool:
 def dump_json(value: Json) -> str:
     """Gives compact ASCII JSON; keys keep their order and numbers their spelling.
 
-    >>> dump_json(parse_json(b'{"a": [1.0, 12345678901234567890], "b": "\\u00e9"}'))
-    '{"a":[1.0,12345678901234567890],"b":"\\\\u00e9"}'
+    >>> dump_json(parse_json(b'{"a": [1.0, 12345678901234567890], "b": "e"}'))
+    '{"a":[1.0,12345678901234567890],"b":"e"}'
     """
     if isinstance(value, str):
         return json.dumps(value)

@@ -27,6 +27,12 @@ class Route:
         """Whether this endpoint serves the model of that name."""
         return any(fnmatchcase(name, pattern) for pattern in self.models)
 
+    def names(self, text: str) -> bool:
+        """Whether a text is the name of a model here, rather than caught by a broad pattern."""
+        return any(
+            len(pattern.strip("*?")) >= 3 and fnmatchcase(text, pattern) for pattern in self.models
+        )
+
 
 def local_route(routes: Iterable[Route]) -> Route | None:
     """The first local endpoint, which is where `LOCAL` sends a request."""

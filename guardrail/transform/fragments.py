@@ -33,6 +33,7 @@ from guardrail.errors import Unavailable
 MAX_DEPTH = 512
 """Nested containers beyond which a text is refused; no tool reads such arguments."""
 
+_LONG_NUMBER = 5  # digits from which a number may identify somebody
 _LONGEST_SCALAR = 256  # code points with the space after it; what is longer is held to be no scalar
 
 # What may come next, by its first character.
@@ -216,11 +217,19 @@ class JsonFragments:
                 self._pending = text[at:]
                 return end
             if _SCALAR.fullmatch(match[1]) and text[end] in self._after_value():
-                yield match[0]
+                yield self._judged(match[1]) + match[0][len(match[1]) :]
                 self._legal = self._after_value()
                 return end
         self._plain = self._make()
         return at
+
+    def _judged(self, scalar: str) -> str:
+        """A scalar as it may be released; a number that must change becomes a string."""
+        if sum(map(str.isdigit, scalar)) < _LONG_NUMBER:
+            return scalar
+        transformer = self._make()
+        judged = transformer.feed(scalar) + transformer.flush()
+        return scalar if judged == scalar else f'"{_escape(judged)}"'
 
     def _string(self, text: str, at: int) -> Generator[str, None, int]:
         """Reads to the end of a string, or as far as it is known; gives where to go on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 
 from guardrail.transform.operators import redact, redact_identifier
@@ -44,7 +43,8 @@ def protect(
         original = text[span.start : span.end]
         if treatment == Treatment.PSEUDONYMISED:
             entry = vault.allocate(entity=finding.entity, word=word, original=original)
-            pieces.append(_token(entry, bare=bare))
+            token = _token(entry, bare=bare)
+            pieces.append(_set_apart(token, text, span) if bare else token)
         else:
             remove = redact_identifier if bare else redact
             pieces.append(remove(original, word=word))
@@ -56,6 +56,11 @@ def protect(
         return text if escaped == tail else escaped
     pieces.append(escaped)
     return "".join(pieces)
+
+
+def _set_apart(token: str, text: str, span: Span) -> str:
+    """A bare token that a digit to its right cannot turn into another one's number."""
+    return f"{token}_" if text[span.end :][:1].isdigit() else token
 
 
 def _token(entry: Entry, *, bare: bool) -> str:
@@ -115,25 +120,29 @@ def known_values(values: Mapping[str, str]) -> Callable[[str], list[Finding]]:
 
     A value that context revealed once ("my phone is …") is protected wherever it is repeated
     without that context. Words count only as whole words; values shorter than four code points are
-    left to the detectors.
+    left to the detectors. Findings may overlap.
     """
     entities = {v: e for v, e in values.items() if e != LITERAL and len(v) >= 4}
-    if not entities:
-        return lambda text: []
-    longest_first = sorted(entities, key=len, reverse=True)
-    pattern = re.compile(
-        "|".join(
-            re.escape(v) if is_structured(v) else rf"(?<!\w){re.escape(v)}(?!\w)"
-            for v in longest_first
-        )
-    )
+    structured = frozenset(filter(is_structured, entities))
 
     def find(text: str) -> list[Finding]:
-        return [
-            Finding(
-                entity=entities[m[0]], span=Span(*m.span()), score=1.0, recognizer="known-value"
-            )
-            for m in pattern.finditer(text)
-        ]
+        found = []
+        for value, entity in entities.items():
+            at = text.find(value)
+            while at >= 0:
+                end = at + len(value)
+                if value in structured or not (_in_word(text, at) or _in_word(text, end)):
+                    found.append(
+                        Finding(
+                            entity=entity, span=Span(at, end), score=1.0, recognizer="known-value"
+                        )
+                    )
+                at = text.find(value, at + 1)
+        return found
 
     return find
+
+
+def _in_word(text: str, at: int) -> bool:
+    """Whether a position has a letter or digit on either side."""
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()

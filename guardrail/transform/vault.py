@@ -93,15 +93,16 @@ class Vaults:
     def open(self, *, principal: str, conversation: str, now: datetime) -> Vault:
         """Gives the vault of a principal's conversation, a new one if there is none."""
         with self._lock:
-            while self._open:
-                key, (used, _) = next(iter(self._open.items()))
-                if now - used < self._idle and len(self._open) < self._size:
-                    break
-                del self._open[key]
-            _, vault = self._open.pop((principal, conversation), (now, None))
-            vault = Vault() if vault is None else vault
+            used, vault = self._open.pop((principal, conversation), (now, Vault()))
+            if now - used >= self._idle:
+                vault = Vault()
             self._open[principal, conversation] = (now, vault)
+            while len(self._open) > self._size or now - self._oldest() >= self._idle:
+                self._open.popitem(last=False)
             return vault
+
+    def _oldest(self) -> datetime:
+        return next(iter(self._open.values()))[0]
 
     def __repr__(self) -> str:
         return f"Vaults({len(self._open)} open)"

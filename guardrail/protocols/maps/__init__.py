@@ -34,6 +34,11 @@ class Protocol:
     request: FieldMap
     response: FieldMap
 
+    @property
+    def declares(self) -> bool:
+        """Whether the map names the fields of this protocol; the generic one names none."""
+        return bool(self.response.children)
+
     def is_spoken_in(self, payload: Json) -> bool:
         """Whether a payload has this protocol's shape."""
         return bool(self.shape) and isinstance(payload, dict) and self.shape <= payload.keys()

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import gc
+import threading
+
+from guardrail.detection.cache import FindingCache
+from guardrail.detection.detector import build_detector
+from guardrail.types import Finding, Kind, Span, TextUnit
+
+FINDING = Finding(entity="PERSON", span=Span(0, 3), score=1.0, recognizer="test")
+
+
+def test_what_was_put_is_given_back() -> None:
+    cache = FindingCache(2)
+    key = cache.key("prose", "", "Ada")
+    assert cache.get(key) is None
+    cache.put(key, (FINDING,))
+    assert cache.get(key) == (FINDING,)
+
+
+def test_the_least_recently_used_is_dropped() -> None:
+    cache = FindingCache(2)
+    first, second, third = (cache.key(text) for text in "abc")
+    cache.put(first, ())
+    cache.put(second, ())
+    assert cache.get(first) == ()
+    cache.put(third, ())
+    assert (cache.get(first), cache.get(second), cache.get(third)) == ((), None, ())
+
+
+def test_a_cache_of_no_size_keeps_nothing() -> None:
+    cache = FindingCache(0)
+    cache.put(cache.key("a"), ())
+    assert cache.get(cache.key("a")) is None
+
+
+def test_keys_tell_parts_apart_and_differ_from_cache_to_cache() -> None:
+    cache = FindingCache(1)
+    assert cache.key("ab", "c") != cache.key("a", "bc")
+    assert cache.key("a", "") != cache.key("", "a")
+    assert cache.key("a") == cache.key("a")
+    assert cache.key("a") != FindingCache(1).key("a")
+    assert cache.key("\ud800") != cache.key("\ud801")
+
+
+def test_no_text_is_kept() -> None:
+    secret = "canary-" + "4111111111111111"
+    detector = build_detector()
+    detector.detect(TextUnit(pointer="/canary-pointer", text=f"card {secret[7:]} {secret}"))
+    reachable: list[object] = [detector.cache]
+    seen: set[int] = set()
+    while reachable:
+        thing = reachable.pop()
+        if id(thing) in seen or isinstance(thing, type):
+            continue
+        seen.add(id(thing))
+        assert secret[7:] not in (thing if isinstance(thing, str) else "")
+        assert secret[7:].encode() not in (thing if isinstance(thing, bytes) else b"")
+        reachable += gc.get_referents(thing)
+    assert "411111" not in repr(detector)
+
+
+def test_a_text_is_remembered_by_kind_and_field_too() -> None:
+    detector = build_detector()
+    number = "536904399"
+    assert detector.detect(TextUnit(pointer="/count", text=number)) == ()
+    assert detector.detect(TextUnit(pointer="/ssn", text=number)) != ()
+    assert detector.detect(TextUnit(pointer="/count", text=number, kind=Kind.IDENTIFIER)) == ()
+
+
+def test_threads_may_share_a_cache() -> None:
+    cache = FindingCache(8)
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        try:
+            for number in range(2000):
+                key = cache.key(str((number * seed) % 16))
+                cache.put(key, (FINDING,))
+                assert cache.get(key) in (None, (FINDING,))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 3, 5, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardrail.errors import Refusal
+from guardrail.protocols.fields import (
+    Action,
+    FieldMap,
+    Path,
+    Step,
+    compile_map,
+    fragments,
+    leaves,
+    locate,
+    rewrite,
+)
+from guardrail.protocols.maps import load_protocols
+from guardrail.protocols.payload import Json, dump_json, parse_json
+
+MAP = compile_map(
+    {
+        "model": "structure",
+        "messages[].role": "structure",
+        "messages[].content": "text",
+        "messages[].content[].type": "structure",
+        "messages[].image": "media",
+        "messages[].args": "json_text",
+        "ref": "reference",
+        "ids": "tokens",
+        "probs": "derived",
+        "user": "person_id",
+        "name": "identifier",
+        "options.**": "structure",
+        "by.*.role": "structure",
+    }
+)
+
+
+def seen(body: str, fields: FieldMap | None = MAP) -> dict[str, tuple[str, str]]:
+    """Pointer → action and text of every leaf."""
+    found = {leaf.pointer: (leaf.action.value, leaf.text) for leaf in leaves(parse(body), fields)}
+    assert len(found) == len(list(leaves(parse(body), fields))), "each leaf has its own pointer"
+    return found
+
+
+def parse(body: str) -> Json:
+    return parse_json(body.encode())
+
+
+ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
+    "declared": (
+        {"/model": ("structure", "m"), "/name": ("identifier", "n"), "/user": ("person_id", "u")},
+        '{"model":"m","name":"n","user":"u"}',
+    ),
+    "elements": (
+        {"/messages/0/role": ("structure", "r"), "/messages/1/content": ("text", "c")},
+        '{"messages":[{"role":"r"},{"content":"c"}]}',
+    ),
+    "either shape": (
+        {
+            "/messages/0/content/0/type": ("structure", "t"),
+            "/messages/0/content/1": ("text", "x"),
+        },
+        '{"messages":[{"content":[{"type":"t"},"x"]}]}',
+    ),
+    "undeclared, key and value": (
+        {"/more/~key": ("text", "more"), "/more": ("text", "x")},
+        '{"more":"x"}',
+    ),
+    "undeclared below declared": (
+        {"/model/id/~key": ("text", "id"), "/model/id": ("text", "x")},
+        '{"model":{"id":"x"}}',
+    ),
+    "everything below": (
+        {
+            "/options/a/~key": ("structure", "a"),
+            "/options/a/b/~key": ("structure", "b"),
+            "/options/a/b": ("structure", "x"),
+            "/options/c/~key": ("structure", "c"),
+            "/options/c/0": ("structure", "y"),
+        },
+        '{"options":{"a":{"b":"x"},"c":["y"]}}',
+    ),
+    "any key": (
+        {"/by/ann/~key": ("text", "ann"), "/by/ann/role": ("structure", "x")},
+        '{"by":{"ann":{"role":"x"}}}',
+    ),
+    "opaque whole": (
+        {
+            "/messages/0/image": ("media", ""),
+            "/ref": ("reference", ""),
+            "/ids": ("tokens", ""),
+            "/probs": ("derived", ""),
+        },
+        '{"messages":[{"image":{"url":"x"}}],"ref":{"id":"x"},"ids":[1,2],"probs":["x"]}',
+    ),
+    "opaque strings": ({"/ref": ("reference", "x")}, '{"ref":"x"}'),
+    "data address": (
+        {"/more/~key": ("text", "more"), "/more": ("media", "data:image/png;base64,AAAA")},
+        '{"more":"data:image/png;base64,AAAA"}',
+    ),
+    "no data address": (
+        {"/more/~key": ("text", "more"), "/more": ("text", "data: nothing, really")},
+        '{"more":"data: nothing, really"}',
+    ),
+    "data address in declared text": (
+        {"/messages/0/content": ("media", "data:text/plain,alice@example.com")},
+        '{"messages":[{"content":"data:text/plain,alice@example.com"}]}',
+    ),
+    "long numbers": (
+        {"/n/~key": ("text", "n"), "/n/1": ("text", "-12345.6"), "/n/2": ("text", "12345")},
+        '{"n":[1234,-12345.6,12345,1e9,true,null]}',
+    ),
+    "token ids": (
+        {"/prompt/~key": ("text", "prompt"), "/prompt": ("tokens", "")},
+        '{"prompt":[1,2,3,4,5,6,7,8]}',
+    ),
+    "numbers that are no token ids": (
+        {"/prompt/~key": ("text", "prompt")},
+        '{"prompt":[1,2,3,4,5,6,7,0.5]}',
+    ),
+    "JSON in a string": (
+        {
+            "/messages/0/args#/to/~key": ("text", "to"),
+            "/messages/0/args#/to": ("text", "x"),
+            "/messages/0/args#/n/~key": ("text", "n"),
+            "/messages/0/args#/n": ("text", "123456"),
+        },
+        '{"messages":[{"args":"{\\"to\\": \\"x\\", \\"n\\": 123456}"}]}',
+    ),
+    "JSON in a string in a string": (
+        {
+            "/messages/0/args#/a/~key": ("text", "a"),
+            "/messages/0/args#/a": ("text", '{"b": "x"}'),
+        },
+        json.dumps({"messages": [{"args": json.dumps({"a": json.dumps({"b": "x"})})}]}),
+    ),
+    "not JSON in a string": (
+        {"/messages/0/args": ("json_text", "{not json")},
+        '{"messages":[{"args":"{not json"}]}',
+    ),
+    "ambiguous JSON in a string": (
+        {"/messages/0/args": ("json_text", '{"a":1,"a":2}')},
+        json.dumps({"messages": [{"args": '{"a":1,"a":2}'}]}),
+    ),
+    "escapes in a string in a string": (
+        {"/messages/0/args#": ("text", "alice@example.com")},
+        json.dumps({"messages": [{"args": '"alice\\u0040example.com"'}]}),
+    ),
+    "a key spelled like a step": (
+        {
+            "/model/~0key/~key": ("text", "~key"),
+            "/model/~0key": ("text", "x"),
+            "/model/#/~key": ("text", "#"),
+            "/model/#": ("text", "y"),
+            "/model/[]/~key": ("text", "[]"),
+            "/model/[]": ("text", "z"),
+        },
+        '{"model":{"~key":"x","#":"y","[]":"z"}}',
+    ),
+    "a key with a slash": (
+        {
+            "/model/a~1b/~key": ("text", "a/b"),
+            "/model/a~1b": ("text", "x"),
+            "/model/a/~key": ("text", "a"),
+            "/model/a/b/~key": ("text", "b"),
+            "/model/a/b": ("text", "y"),
+        },
+        '{"model":{"a/b":"x","a":{"b":"y"}}}',
+    ),
+    "a person's id of any shape": ({"/user": ("person_id", '{"id":"x"}')}, '{"user":{"id":"x"}}'),
+    "a text alone": ({"": ("text", "x")}, '"x"'),
+}
+
+
+@pytest.mark.parametrize(("expected", "body"), ROWS.values(), ids=ROWS.keys())
+def test_leaves(expected: dict[str, tuple[str, str]], body: str) -> None:
+    assert expected == seen(body)
+
+
+def test_a_key_that_spells_array_is_no_array() -> None:
+    body = '{"messages":{"[]":{"role":"x"}}}'
+    assert ("structure", "x") not in seen(body).values()
+
+
+def test_fragments_leave_json_in_strings_closed() -> None:
+    body = parse('{"messages":[{"args":"{\\"to\\": \\"x\\"}"}]}')
+    assert [leaf.text for leaf in fragments(body, MAP)] == ['{"to": "x"}']
+
+
+@pytest.mark.parametrize("pattern", ["", ".", "a[", "a]b", "[x]"])
+def test_what_is_no_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="is not a path pattern"):
+        compile_map({pattern: "text"})
+
+
+def test_what_is_no_action_is_refused() -> None:
+    with pytest.raises(ValueError, match="'clear'"):
+        compile_map({"a": "clear"})
+
+
+def test_a_repr_of_a_leaf_shows_neither_text_nor_keys() -> None:
+    assert "alice" not in repr(list(leaves({"alice": "alice"}, None)))
+
+
+# ── rewriting ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_to_change_gives_the_very_object() -> None:
+    value = parse('{"a":["x"]}')
+    assert rewrite(value, {}) is value
+
+
+def test_unchanged_parts_are_shared_and_the_input_stays() -> None:
+    value = {"a": {"b": "x"}, "c": ["y", {"d": "z"}]}
+    result = rewrite(value, {("c", 0): "Y"})  # type: ignore[arg-type]  # a literal is wider than Json
+    assert result == {"a": {"b": "x"}, "c": ["Y", {"d": "z"}]}
+    assert isinstance(result, dict)
+    assert result["a"] is value["a"]
+    assert value["c"] == ["y", {"d": "z"}]
+
+
+CHANGES: dict[str, tuple[str, str, dict[Path, str | None]]] = {
+    "a text alone": ('"y"', '"x"', {(): "y"}),
+    "value": ('{"a":"y"}', '{"a":"x"}', {("a",): "y"}),
+    "null": ('{"a":null}', '{"a":{"b":1}}', {("a",): None}),
+    "element": ('["x","y"]', '["x","x"]', {(1,): "y"}),
+    "number": ('["y",1.0]', "[123456,1.0]", {(0,): "y"}),
+    "key": ('{"b":"x","c":1}', '{"a":"x","c":1}', {("a", Step.KEY): "b"}),
+    "key and value": ('{"b":"y"}', '{"a":"x"}', {("a", Step.KEY): "b", ("a",): "y"}),
+    "key and below": (
+        '{"b":{"c":"y"}}',
+        '{"a":{"c":"x"}}',
+        {("a", Step.KEY): "b", ("a", "c"): "y"},
+    ),
+    "keys change places": (
+        '{"b":1,"a":2}',
+        '{"a":1,"b":2}',
+        {("a", Step.KEY): "b", ("b", Step.KEY): "a"},
+    ),
+    "in JSON in a string": (
+        '{"a":"{\\"b\\":\\"y\\",\\"n\\":1.0}"}',
+        '{"a":"{ \\"b\\": \\"x\\", \\"n\\": 1.0 }"}',
+        {("a", Step.INSIDE, "b"): "y"},
+    ),
+    "key in JSON in a string": (
+        '{"a":"{\\"c\\":1}"}',
+        '{"a":"{\\"b\\":1}"}',
+        {("a", Step.INSIDE, "b", Step.KEY): "c"},
+    ),
+    "a key that spells a step": ('{"~key":"y","#":"x"}', '{"~key":"x","#":"x"}', {("~key",): "y"}),
+    "a key that spells a position": ('{"0":"y"}', '{"0":"x"}', {("0",): "y"}),
+}
+
+
+@pytest.mark.parametrize(("expected", "body", "changes"), CHANGES.values(), ids=CHANGES.keys())
+def test_rewrite(expected: str, body: str, changes: dict[Path, str | None]) -> None:
+    assert expected == dump_json(rewrite(parse(body), changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {("a", Step.KEY): "x", ("b", Step.KEY): "x"},
+        {("a", Step.KEY): "b"},
+        {("b", Step.KEY): "a"},
+    ],
+)
+def test_two_keys_that_would_become_one_are_refused(changes: dict[Path, str | None]) -> None:
+    with pytest.raises(Refusal) as caught:
+        rewrite({"a": True, "b": True}, changes)
+    assert caught.value.code == "ambiguous_json"
+
+
+# ── properties ───────────────────────────────────────────────────────────────────────────────────
+
+WORDS = st.sampled_from(
+    [
+        *"model messages role content type text name user metadata args id [] * ** ~key #".split(),
+        *"tools function parameters tool_choice options logit_bias stop 0 a/b".split(),
+        "",
+        "alice@example.com",
+        '{"id": "inner"}',
+        "data:image/png;base64,AA",
+    ]
+)
+PAYLOADS: st.SearchStrategy[Json] = st.recursive(
+    WORDS | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+MAPS = st.sampled_from([None, MAP, load_protocols()["openai.chat"].request])
+
+
+def strings(value: Json, path: Path = ()) -> list[Path]:
+    if isinstance(value, str):
+        return [path]
+    if isinstance(value, dict):
+        return [p for key, inner in value.items() for p in strings(inner, (*path, key))]
+    if isinstance(value, list):
+        return [p for i, inner in enumerate(value) for p in strings(inner, (*path, i))]
+    return []
+
+
+@settings(max_examples=500, deadline=None)
+@given(PAYLOADS, MAPS)
+def test_every_string_is_a_leaf_or_stands_inside_one(value: Json, fields: FieldMap | None) -> None:
+    found = {leaf.path: leaf for leaf in leaves(value, fields)}
+    whole = (Action.PERSON_ID, Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED)
+    opaque = [p for p, leaf in found.items() if leaf.action in whole]
+    for path in strings(value):
+        held = path in found or any(p[: len(path)] == path for p in found)
+        text = locate(value, path)
+        within_opaque = any(path[: len(p)] == p for p in opaque)
+        empty_json = isinstance(text, str) and text.lstrip().startswith(("{", "["))
+        assert held or within_opaque or empty_json
+
+
+@settings(max_examples=300, deadline=None)
+@given(PAYLOADS, MAPS)
+def test_every_leaf_can_be_changed_and_no_other_leaf_changes(
+    value: Json, fields: FieldMap | None
+) -> None:
+    found = list(leaves(value, fields))
+    for leaf in found:
+        if leaf.path and leaf.path[-1] is not Step.KEY and leaf.action is not Action.MEDIA:
+            changed = rewrite(value, {leaf.path: "changed"})
+            assert locate(changed, leaf.path) == "changed"
+            for other in found:
+                if other.path[: len(leaf.path)] != leaf.path and other.path[-1:] != (Step.KEY,):
+                    assert locate(changed, other.path) == locate(value, other.path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PAYLOADS, MAPS)
+def test_a_leaf_holds_the_text_that_stands_at_its_path(
+    value: Json, fields: FieldMap | None
+) -> None:
+    for leaf in leaves(value, fields):
+        if leaf.path[-1:] != (Step.KEY,) and leaf.text and leaf.action is not Action.PERSON_ID:
+            assert locate(value, leaf.path) == leaf.text

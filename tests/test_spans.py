@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardrail.spans import resolve
+from guardrail.types import Finding, Span
+
+FINDINGS = st.builds(
+    lambda start, length, score, entity: Finding(
+        entity=entity, span=Span(start, start + length), score=score, recognizer=entity.lower()
+    ),
+    st.integers(0, 30),
+    st.integers(1, 10),
+    st.sampled_from([0.4, 0.5, 1.0]),
+    st.sampled_from(["A", "B", "C"]),
+)
+MANY = st.lists(FINDINGS, max_size=12)
+
+
+def one(entity: str, start: int, end: int, score: float = 1.0) -> Finding:
+    return Finding(entity=entity, span=Span(start, end), score=score, recognizer="test")
+
+
+def rank(finding: Finding) -> tuple[float, int, int, str, str]:
+    span = finding.span
+    return (-finding.score, span.start - span.end, span.start, finding.entity, finding.recognizer)
+
+
+def test_the_surest_wins_and_the_loser_keeps_what_is_left() -> None:
+    assert resolve([one("A", 0, 8, 0.5), one("B", 4, 12)]) == (one("A", 0, 4, 0.5), one("B", 4, 12))
+    assert resolve([one("A", 0, 9, 0.5), one("B", 3, 6)]) == (
+        one("A", 0, 3, 0.5),
+        one("B", 3, 6),
+        one("A", 6, 9, 0.5),
+    )
+
+
+def test_the_longer_wins_among_equals_and_a_twin_is_dropped() -> None:
+    assert resolve([one("B", 0, 4), one("A", 0, 8)]) == (one("A", 0, 8),)
+    assert resolve([one("B", 0, 4), one("A", 0, 4)]) == (one("A", 0, 4),)
+
+
+def test_neighbours_stay_apart() -> None:
+    both = (one("A", 0, 4), one("A", 4, 8))
+    assert resolve(reversed(both)) == both
+    assert resolve([]) == ()
+
+
+@given(MANY)
+def test_what_is_given_is_sorted_disjoint_and_covers_the_same(findings: list[Finding]) -> None:
+    resolved = resolve(findings)
+    edges = [edge for f in resolved for edge in (f.span.start, f.span.end)]
+    assert edges == sorted(edges)
+    assert {p for f in resolved for p in range(f.span.start, f.span.end)} == {
+        p for f in findings for p in range(f.span.start, f.span.end)
+    }
+
+
+@given(MANY)
+def test_each_code_point_belongs_to_the_surest_that_covers_it(findings: list[Finding]) -> None:
+    for resolved in resolve(findings):
+        for place in range(resolved.span.start, resolved.span.end):
+            covering = [f for f in findings if f.span.start <= place < f.span.end]
+            best = min(covering, key=rank)
+            assert (best.score, best.entity) == (resolved.score, resolved.entity)
+
+
+@given(MANY, st.randoms())
+def test_the_order_given_changes_nothing(findings: list[Finding], random: object) -> None:
+    shuffled = sorted(findings, key=lambda f: hash((f, id(random))))
+    assert resolve(shuffled) == resolve(findings)
+    assert resolve(resolve(findings)) == resolve(findings)
