@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote_plus
@@ -116,7 +117,7 @@ def _stream_rule(rule: Rule) -> StreamRule:
         flags=rule.flags,
         # A rule that finds a part of its match owns what the part's own format would also find.
         priority=int(rule.score * 100) + (200 if rule.group else 0),
-        rewrite=lambda matched, left: None,
+        rewrite=_unbound,
     )
 
 
@@ -413,6 +414,17 @@ def _refuse_residue(values: Iterable[str], shielded: Sequence[bytes]) -> None:
 # ── filtering what comes back ────────────────────────────────────────────────────────────────────
 
 
+Rewrite = Callable[[str, str], str | None]
+
+
+def _unbound(matched: str, left: str) -> str | None:
+    """Stands in a rule until an exchange brings its own rewrite."""
+    return None
+
+
+_RESTORE = StreamRule(name="restore", pattern=PATTERN, priority=1000, rewrite=_unbound)
+
+
 class Filter:
     """The output rules of one exchange. `masked` counts what was masked, by entity.
 
@@ -422,8 +434,8 @@ class Filter:
 
     def __init__(
         self,
-        active: Sequence[StreamRule],
-        restoring: Callable[[Sink, bool], StreamRule] | None,
+        active: Mapping[StreamRule, Rewrite],
+        restoring: Callable[[Sink, bool], Rewrite] | None,
         *,
         declared: frozenset[str],
         masked: Counter[str],
@@ -440,9 +452,19 @@ class Filter:
         key: tuple[Sink, bool] = ("text" if tool is None else "tool", declared)
         rules = self._compiled.get(key)
         if rules is None:
-            restoring = (self._restoring(*key),) if self._restoring else ()
-            rules = self._compiled[key] = compile_rules((*self._active, *restoring))
+            rewrites = dict(self._active)
+            if self._restoring:
+                rewrites[_RESTORE] = self._restoring(*key)
+            joined = _joined(tuple(rewrites))
+            rules = joined.bind({rule.name: rewrite for rule, rewrite in rewrites.items()})
+            self._compiled[key] = rules
         return rules
+
+
+@lru_cache(maxsize=64)
+def _joined(rules: tuple[StreamRule, ...]) -> CompiledRules:
+    """The same few sets of rules serve all exchanges; only their rewrites differ."""
+    return compile_rules(rules)
 
 
 def build_filter(
@@ -454,19 +476,15 @@ def build_filter(
     again.
     """
     masked: Counter[str] = Counter()
-    active: list[StreamRule] = []
+    active: dict[StreamRule, Rewrite] = {}
     for category, rules in guard.rules_by_category.items():
         treatment, _ = decide_output(guard.policies, context, category, endpoint=endpoint)
         if treatment is not Treatment.CLEAR:
-            active += (
-                replace(
-                    guard.stream_rules[rule.name],
-                    rewrite=_masker(guard, rule, category, treatment, masked),
-                )
-                for rule in rules
-            )
+            for rule in rules:
+                masker = _masker(guard, rule, category, treatment, masked)
+                active[guard.stream_rules[rule.name]] = masker
 
-    def restoring(sink: Sink, declared: bool) -> StreamRule:
+    def restoring(sink: Sink, declared: bool) -> Rewrite:
         def allowed(entry: Entry, sink: Sink) -> bool:
             return may_restore(
                 guard.policies,
@@ -489,7 +507,7 @@ def build_filter(
 
 def _masker(
     guard: Guard, rule: Rule, category: Category, treatment: Treatment, masked: Counter[str]
-) -> Callable[[str, str], str | None]:
+) -> Rewrite:
     word = guard.taxonomy.label(rule.entity)
 
     def mask(matched: str, left: str) -> str | None:
@@ -509,14 +527,14 @@ def _masker(
 
 def _restoring(
     guard: Guard, vault: Vault, sink: Sink, allowed: Callable[[Entry, Sink], bool]
-) -> StreamRule:
+) -> Rewrite:
     in_text = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, sink))
     in_url = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, "url"))
 
     def restore(token: str, left: str) -> str | None:
         return (in_url if _ends_in_url(left) else in_text)(token)
 
-    return StreamRule(name="restore", pattern=PATTERN, priority=1000, rewrite=restore)
+    return restore
 
 
 _LINK = regex.compile(

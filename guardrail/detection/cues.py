@@ -115,8 +115,8 @@ _CLOSING_WORDS = (
     "saludos atentamente saluti groet groeten"
 )
 _BIRTH_WORDS = (
-    "born geboren geb dob d birth birthday birthdate geburtsdatum né née naissance nacido nacida nacimiento "
-    "nascita"
+    "born geboren geb dob d birth birthday birthdate geburtsdatum né née naissance nacido nacida "
+    "nacimiento nascita"
 )
 _STREET_ENDINGS = ("straße", "strasse", "str.", "weg", "platz", "allee", "gasse", "ring", "ufer")
 _STREET_WORDS = (
@@ -181,6 +181,7 @@ def cue_rules() -> list[Rule]:
             _LABEL_WORDS,
             rf"(?<![^\W_]){_LABEL}[\"']?\s?[:=|]\s{{0,3}}[\"']?({_FULL_NAME})",
             validate=_is_name,
+            scope=Scope.LABEL,
         ),
         _cue(
             "PERSON",

@@ -64,9 +64,7 @@ def _phone(value: str) -> bool | None:
 
 _NO_DIGITS = re.compile(r"\D+")
 _NORTH_AMERICAN = re.compile(r"1?[2-9]\d{9}")
-_OTHER_NUMBER = re.compile(
-    r"\d{3}-\d\d-\d{4}|\d{3}\.\d{4}\.\d{4}\.\d\d|\d{3}\.\d{3}\.\d{3}-\d\d"
-)
+_OTHER_NUMBER = re.compile(r"\d{3}-\d\d-\d{4}|\d{3}\.\d{4}\.\d{4}\.\d\d|\d{3}\.\d{3}\.\d{3}-\d\d")
 """The groups of social security numbers (US, CH) and of the Brazilian CPF, valid or not."""
 
 
@@ -224,30 +222,31 @@ def _phone_rules() -> Iterator[Rule]:
                 rf"(?<![^\W_]|\+)(?:\(?\+|00(?=[1-9]))\d(?:{between}\d){{{digits - 1}}}{_AFTER}"
             ),
             score=0.75,
-            scope=Scope.NUMBERS,
-            requires=("+", "00"),
+            scope=Scope.PREFIX,
             validate=lambda value: _phone("+" + value[2:] if value.startswith("00") else value),
         )
-    for name, pattern, score in (
+    for name, pattern, score, scope in (
         (
             "phone-north-american",
             r"(?:\([2-9]\d\d\)[ .-]?|[2-9]\d\d[.-])[2-9]\d\d[ .-]\d{4}",
             0.5,
+            Scope.FOUR_DIGITS,
         ),
         (
             "phone-formatted",
             r"(?:\(\d{2,5}\)[ \t]?|0\d{1,4}[ \t/-]|\d{3}[-.])\d{2,4}(?:[ \t.-]?\d{2,4}){1,3}",
             0.5,
+            Scope.NUMBERS,
         ),
-        ("phone-national", rf"\(?\d(?:{between}\d){{6,14}}", 0.3),
-        ("phone-bare", r"\d{7,14}", 0.3),
+        ("phone-national", rf"\(?\d(?:{between}\d){{6,14}}", 0.3, Scope.NUMBERS),
+        ("phone-bare", r"\d{7,14}", 0.3, Scope.SEVEN_DIGITS),
     ):
         yield Rule(
             entity="PHONE_NUMBER",
             name=name,
             pattern=rf"(?<![^\W_]|[+./-]|\d[,:]){pattern}{_AFTER}",
             score=score,
-            scope=Scope.NUMBERS,
+            scope=scope,
             validate=_phone,
             context=_PHONE_WORDS,
         )

@@ -7,7 +7,7 @@ beyond the pattern, so the same rule serves whole texts and streams.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -28,12 +28,21 @@ Validator = Callable[[str], bool | None]
 
 
 class Scope(Enum):
-    """Where in a text a rule can match at all, so that most rules need not look at most text."""
+    """What every match of a rule holds, so that it need not look where that is not near.
 
-    ANYWHERE = "anywhere"
-    DIGITS = "digits"
-    NUMBERS = "at least five digits, six other code points apart at the most"
-    AT_SIGN = "at sign"
+    A pattern for it; matches begin and end within `_MARGIN` of it, or in the same word.
+    """
+
+    ANYWHERE = ""
+    DIGITS = r"\d+"
+    FOUR_DIGITS = r"\d{4,}"
+    SEVEN_DIGITS = r"\d{7,}"
+    NUMBERS = r"\d(?:\D{0,6}\d){4}"
+    DOTTED = r"\d\.\d"
+    PREFIX = r"\+|00(?=[1-9])"
+    PAIRS = r"[0-9A-Fa-f]{2}[:-](?=[0-9A-Fa-f]{2}[:-])"
+    LABEL = r"[:=|]"
+    AT_SIGN = r"@+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,45 +69,93 @@ class Rule:
     certain: bool = False
     scope: Scope = Scope.DIGITS
     compiled: regex.Pattern[str] = field(init=False, repr=False, compare=False)
+    _near: regex.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    _beginnings: frozenset[str] = field(init=False, repr=False, compare=False)
+    _strings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "compiled", regex.compile(self.pattern, self.flags))
-
-    def can_match(self, lowered: str, words: Set[str], threshold: float) -> bool:
-        """False when no match of this rule in a text can reach the threshold; quick and safe."""
-        if (self.words or self.requires) and not (
-            not self.words.isdisjoint(words) or any(text in lowered for text in self.requires)
+        context = tuple(_fold(word) for word in self.context)
+        for name, value in (
+            ("compiled", regex.compile(self.pattern, self.flags)),
+            ("_near", _context_pattern(context) if context else None),
+            ("_beginnings", _beginnings(_WORD.findall(word)[0] for word in context)),
+            ("_strings", tuple(_fold(string) for string in self.requires)),
         ):
-            return False
+            object.__setattr__(self, name, value)
+
+    def can_match(self, clues: Clues, threshold: float) -> bool:
+        """False when no match of this rule in a text can reach the threshold; quick and safe."""
+        if self.words or self._strings:
+            folded = clues.folded
+            if self.words.isdisjoint(clues.words) and not any(s in folded for s in self._strings):
+                return False
         if self.score >= threshold or self.certain:
             return True
-        return any(
-            (w in words) if len(w) <= 4 else (w in lowered) for w in map(str.lower, self.context)
-        )
+        return not self._beginnings.isdisjoint(clues.beginnings)
 
-    def judge(self, value: str, left: str) -> float:
-        """Score in [0, 1] of `value` standing right of `left`; 0 when it is not one."""
+    def judge(self, value: str, left: str, *, threshold: float = 0.0) -> float:
+        """Score in [0, 1] of `value` standing right of `left`; 0 when it is not one.
+
+        A score that cannot reach `threshold` may be given as 0.
+        """
+        if self.score < threshold and not self.certain and not self._has_context(left):
+            return 0.0  # known without the validator, which takes longer
         verdict = self.validate(value) if self.validate else None
         if verdict is not None:
             return 1.0 if verdict else 0.0
-        if self.context and _mentions(self.context, left):
+        if self._has_context(left):
             return min(1.0, max(self.score + _BOOST, _BOOSTED_MINIMUM))
         return self.score
+
+    def _has_context(self, left: str) -> bool:
+        if self._near is None:
+            return False
+        if len(left) >= CONTEXT:
+            left = _CUT.sub("", left)
+        near = " ".join(_fold(left).split()[-_CONTEXT_WORDS:])
+        return self._near.search(near) is not None
 
 
 @lru_cache(maxsize=512)
 def _context_pattern(words: tuple[str, ...]) -> regex.Pattern[str]:
     """Short words must stand alone (`sin` is not in `using`); longer ones may be inflected."""
-    whole = "|".join(regex.escape(w.lower()) for w in words if len(w) <= 4)
-    stems = "|".join(regex.escape(w.lower()) for w in words if len(w) > 4)
+    whole = "|".join(regex.escape(w) for w in words if len(w) <= 4)
+    stems = "|".join(regex.escape(w) for w in words if len(w) > 4)
     branches = [rf"(?:{whole})(?!\w)"] if whole else []
     branches += [rf"(?:{stems})"] if stems else []
-    return regex.compile(rf"(?<!\p{{L}})(?:{'|'.join(branches)})")
+    return regex.compile(rf"(?<!\w)(?:{'|'.join(branches)})")
 
 
-def _mentions(words: tuple[str, ...], left: str) -> bool:
-    near = " ".join(left.lower().replace("_", " ").split()[-_CONTEXT_WORDS:])
-    return bool(near) and _context_pattern(words).search(near) is not None
+_WORD = regex.compile(r"[^\W_]+")
+_CUT = regex.compile(r"\A[^\W_]+")
+_LOWER = {ord("_"): " ", ord("ſ"): "s", 0x307: None}
+"""`_` separates words; `İ` and `ſ` match `i` and `s` in a pattern that ignores case."""
+
+
+def _fold(text: str) -> str:
+    """Lower case, words apart by `_` and white space by one space."""
+    return " ".join(text.lower().translate(_LOWER).split())
+
+
+def _beginnings(words: Iterable[str]) -> frozenset[str]:
+    """The first four code points of each: equal for a word and for its inflected forms."""
+    return frozenset(word[:4] for word in words)
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What stands in a text, gathered once, so that most rules need not run on it."""
+
+    folded: str
+    words: frozenset[str]
+    beginnings: frozenset[str]
+
+
+def clues_in(text: str) -> Clues:
+    """Gives the clues of a text: its words in lower case, and it itself."""
+    folded = _fold(text)
+    words = frozenset(_WORD.findall(folded))
+    return Clues(folded, words, _beginnings(words))
 
 
 def find(rules: Iterable[Rule], text: str, *, threshold: float, timeout: float) -> list[Finding]:
@@ -108,17 +165,13 @@ def find(rules: Iterable[Rule], text: str, *, threshold: float, timeout: float) 
         TimeoutError: the rules together took longer than `timeout` seconds.
     """
     deadline = monotonic() + timeout
-    windows: dict[Scope, list[tuple[int, int]]] = {
-        Scope.ANYWHERE: [(0, len(text))] if text else [],
-        Scope.DIGITS: _windows(_DIGITS, text, _MARGIN[Scope.DIGITS]),
-        Scope.NUMBERS: _windows(_FIVE_DIGITS, text, _MARGIN[Scope.NUMBERS]),
-        Scope.AT_SIGN: _windows(_AT_SIGN, text, _MARGIN[Scope.AT_SIGN]),
-    }
-    lowered = text.lower().replace("_", " ")
-    words = frozenset(_WORD.findall(lowered))
+    windows: dict[Scope, list[tuple[int, int]]] = {}
+    clues = clues_in(text)
     found: list[Finding] = []
     for rule in rules:
-        if windows[rule.scope] and rule.can_match(lowered, words, threshold):
+        if rule.can_match(clues, threshold):
+            if rule.scope not in windows:
+                windows[rule.scope] = _windows(rule.scope, text)
             for start, end in windows[rule.scope]:
                 _find(rule, text, start, end, threshold, deadline, found)
     return found
@@ -134,16 +187,18 @@ def _find(
     found: list[Finding],
 ) -> None:
     search = rule.compiled.search
+    long = len(text) > _SHORT
     while True:
         left_over = deadline - monotonic()
         if left_over <= 0:
             raise TimeoutError
-        match = search(text, start, end, timeout=left_over)
+        match = search(text, start, end, timeout=left_over) if long else search(text, start, end)
         if match is None:
             return
         begin = match.start()
         value = match.group(rule.group)
-        score = rule.judge(value, text[max(0, begin - CONTEXT) : begin]) if value else 0.0
+        left = text[max(0, begin - CONTEXT) : begin]
+        score = rule.judge(value, left, threshold=threshold) if value else 0.0
         if score < threshold:
             # A refused match must not hide a valid one that begins inside it; but a number that is
             # refused is refused from its first digit to the end of that run of digits.
@@ -161,20 +216,23 @@ def _find(
         start = max(match.end(), begin + 1)
 
 
+_SHORT = 2000
+"""Code points in which no pattern of finite width is slow enough to need a timeout."""
 _RUN = re.compile(r"[^\W_]+")
-_DIGITS = re.compile(r"\d+")
-_FIVE_DIGITS = re.compile(r"\d(?:\D{0,6}\d){4}")
-_AT_SIGN = re.compile(r"@+")
-_WORD = re.compile(r"[^\W\d]+")
 _SPACE = re.compile(r"\s")
-_MARGIN = {Scope.DIGITS: 32, Scope.NUMBERS: 32, Scope.AT_SIGN: 128}
+_CORES = {scope: re.compile(scope.value) for scope in Scope}
+_MARGIN = 64
 """Code points on either side that may belong to what stands there (`GB82 WEST 1234`)."""
+_MARGIN_OF_ADDRESS = 128
 
 
-def _windows(core: re.Pattern[str], text: str, margin: int) -> list[tuple[int, int]]:
+def _windows(scope: Scope, text: str) -> list[tuple[int, int]]:
     """Sorted, disjoint ranges around what every match must contain, each ending at white space."""
+    if scope is Scope.ANYWHERE:
+        return [(0, len(text))] if text else []
+    margin = _MARGIN_OF_ADDRESS if scope is Scope.AT_SIGN else _MARGIN
     windows: list[tuple[int, int]] = []
-    for match in core.finditer(text):
+    for match in _CORES[scope].finditer(text):
         if windows and match.end() + margin <= windows[-1][1]:
             continue
         start = max(0, match.start() - margin)

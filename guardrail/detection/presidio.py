@@ -10,7 +10,7 @@ Source: https://microsoft.github.io/presidio/supported_entities/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from presidio_analyzer import Pattern, PatternRecognizer, predefined_recognizers
 
@@ -37,14 +37,49 @@ RECOGNIZERS: tuple[str, ...] = tuple(
 """Every one of them needs a digit to match, which is what makes them cheap on prose."""
 
 
-_FEW_DIGITS = frozenset(
-    (
-        "IpRecognizer MacAddressRecognizer CryptoRecognizer UsLicenseRecognizer "
-        "UsHealthInsuranceMemberIdRecognizer UkPostcodeRecognizer DeIdCardRecognizer "
-        "DePassportRecognizer DeKfzRecognizer InPanRecognizer"
-    ).split()
-)
-"""Recognizers whose matches may hold fewer than five digits."""
+_ROWS: Mapping[Scope, tuple[str, ...]] = {
+    Scope.DIGITS: (
+        "CryptoRecognizer",
+        "UsLicenseRecognizer",
+        "UsHealthInsuranceMemberIdRecognizer",
+        "UkPostcodeRecognizer",
+        "DeIdCardRecognizer",
+        "DePassportRecognizer",
+        "DeKfzRecognizer",
+        "IPv6_unspecified",
+        "MAC_CISCO_DOT",
+    ),
+    Scope.DOTTED: ("IpRecognizer",),
+    Scope.PAIRS: ("MacAddressRecognizer",),
+    Scope.FOUR_DIGITS: ("InPanRecognizer",),
+    Scope.SEVEN_DIGITS: (
+        "SSN4 (very weak)",
+        "Itin (weak)",
+        "UsPassportRecognizer",
+        "UsBankRecognizer",
+        "ABA routing number (weak)",
+        "MedicalLicenseRecognizer",
+        "UkPassportRecognizer",
+        "DeTaxIdRecognizer",
+        "DeHealthInsuranceRecognizer",
+        "DeFuehrerscheinRecognizer",
+        "Steuernummer ELSTER (bundeseinheitlich, 13-stellig)",
+        "Umsatzsteuer-Identifikationsnummer USt-IdNr. (DE + 9 digits)",
+        "EsNifRecognizer",
+        "EsNieRecognizer",
+        "PlPeselRecognizer",
+        "TFN (Low)",
+        "Australian Medicare Number (Low)",
+        "SIN (weak)",
+        "AADHAAR (Very Weak)",
+        "SgFinRecognizer",
+        "ThTninRecognizer",
+        "TrNationalIdRecognizer",
+        "ZaIdNumberRecognizer",
+    ),
+}
+_SCOPES: Mapping[str, Scope] = {name: scope for scope, row in _ROWS.items() for name in row}
+"""What every match of a recognizer, or of one pattern, holds; else `Scope.NUMBERS`."""
 
 
 _UNBOUNDED = frozenset({"IPv6", "PAN (Low)", "Health insurance member ID (weak)"})
@@ -73,13 +108,38 @@ def presidio_rules(names: Iterable[str] = RECOGNIZERS) -> list[Rule]:
                 score=_score(recognizer, pattern),
                 validate=_validator(recognizer),
                 context=tuple(recognizer.context or ()),
-                certain=type(recognizer).validate_result is not PatternRecognizer.validate_result,
-                scope=Scope.DIGITS if name in _FEW_DIGITS else Scope.NUMBERS,
+                certain=_may_be_certain(recognizer, pattern),
+                scope=_SCOPES.get(pattern.name) or _SCOPES.get(name, Scope.NUMBERS),
             )
             for pattern in patterns
             if pattern.name not in _UNBOUNDED
         ]
     return rules
+
+
+def _may_be_certain(recognizer: PatternRecognizer, pattern: Pattern) -> bool:
+    """Whether a checksum can be proof enough; see `_validator`."""
+    return type(recognizer).validate_result is not PatternRecognizer.validate_result and not (
+        {type(recognizer).__name__, pattern.name} & _UNGROUPED
+    )
+
+
+_UNGROUPED = frozenset(
+    {
+        "NhsRecognizer",
+        "PlPeselRecognizer",
+        "DeTaxIdRecognizer",
+        "ThTninRecognizer",
+        "KrRrnRecognizer",
+        "TrNationalIdRecognizer",
+        "ZaIdNumberRecognizer",
+        "ABA routing number (weak)",
+        "TFN (Low)",
+        "Australian Medicare Number (Low)",
+        "AADHAAR (Very Weak)",
+    }
+)
+"""Recognizers and patterns of digits in one or two groups, for which a checksum proves little."""
 
 
 def _score(recognizer: PatternRecognizer, pattern: Pattern) -> float:

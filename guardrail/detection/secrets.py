@@ -39,41 +39,65 @@ def _looks_secret(value: str) -> bool | None:
 _B = r"(?<![A-Za-z0-9])"
 _E = r"(?![A-Za-z0-9])"
 
-_FORMATS: tuple[tuple[str, str, str], ...] = (
-    # entity, name, pattern
-    ("API_KEY", "openai-key", rf"{_B}sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{{20,4096}}"),
-    ("API_KEY", "anthropic-key", rf"{_B}sk-ant-[A-Za-z0-9_-]{{20,4096}}"),
-    ("API_KEY", "aws-access-key-id", rf"{_B}(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{{16}}{_E}"),
-    ("API_KEY", "google-api-key", rf"{_B}AIza[A-Za-z0-9_-]{{35}}"),
-    ("API_KEY", "stripe-key", rf"{_B}(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{{16,120}}"),
-    ("API_KEY", "sendgrid-key", rf"{_B}SG\.[A-Za-z0-9_-]{{16,32}}\.[A-Za-z0-9_-]{{16,64}}"),
-    ("API_KEY", "twilio-key", rf"{_B}SK[0-9a-f]{{32}}{_E}"),
-    ("API_KEY", "hugging-face-token", rf"{_B}hf_[A-Za-z0-9]{{30,60}}{_E}"),
-    ("API_KEY", "npm-token", rf"{_B}npm_[A-Za-z0-9]{{36}}{_E}"),
-    ("API_KEY", "pypi-token", rf"{_B}pypi-[A-Za-z0-9_-]{{40,200}}"),
-    ("ACCESS_TOKEN", "github-token", rf"{_B}gh[pousr]_[A-Za-z0-9]{{36,255}}"),
-    ("ACCESS_TOKEN", "github-fine-grained", rf"{_B}github_pat_[A-Za-z0-9_]{{40,120}}"),
-    ("ACCESS_TOKEN", "gitlab-token", rf"{_B}glpat-[A-Za-z0-9_-]{{20,64}}"),
-    ("ACCESS_TOKEN", "slack-token", rf"{_B}xox[abeoprs]-[A-Za-z0-9-]{{10,250}}"),
+_FORMATS: tuple[tuple[str, str, str, str], ...] = (
+    # entity, name, strings of which a text must hold one, pattern
+    ("API_KEY", "openai-key", "sk-", rf"{_B}sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{{20,4096}}"),
+    ("API_KEY", "anthropic-key", "sk-ant-", rf"{_B}sk-ant-[A-Za-z0-9_-]{{20,4096}}"),
+    (
+        "API_KEY",
+        "aws-access-key-id",
+        "akia asia abia acca",
+        rf"{_B}(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{{16}}{_E}",
+    ),
+    ("API_KEY", "google-api-key", "aiza", rf"{_B}AIza[A-Za-z0-9_-]{{35}}"),
+    (
+        "API_KEY",
+        "stripe-key",
+        "_live_ _test_",
+        rf"{_B}(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{{16,120}}",
+    ),
+    ("API_KEY", "sendgrid-key", "sg.", rf"{_B}SG\.[A-Za-z0-9_-]{{16,32}}\.[A-Za-z0-9_-]{{16,64}}"),
+    ("API_KEY", "twilio-key", "sk", rf"{_B}SK[0-9a-f]{{32}}{_E}"),
+    ("API_KEY", "hugging-face-token", "hf_", rf"{_B}hf_[A-Za-z0-9]{{30,60}}{_E}"),
+    ("API_KEY", "npm-token", "npm_", rf"{_B}npm_[A-Za-z0-9]{{36}}{_E}"),
+    ("API_KEY", "pypi-token", "pypi-", rf"{_B}pypi-[A-Za-z0-9_-]{{40,200}}"),
+    (
+        "ACCESS_TOKEN",
+        "github-token",
+        "ghp_ gho_ ghu_ ghs_ ghr_",
+        rf"{_B}gh[pousr]_[A-Za-z0-9]{{36,255}}",
+    ),
+    (
+        "ACCESS_TOKEN",
+        "github-fine-grained",
+        "github_pat_",
+        rf"{_B}github_pat_[A-Za-z0-9_]{{40,120}}",
+    ),
+    ("ACCESS_TOKEN", "gitlab-token", "glpat-", rf"{_B}glpat-[A-Za-z0-9_-]{{20,64}}"),
+    ("ACCESS_TOKEN", "slack-token", "xox", rf"{_B}xox[abeoprs]-[A-Za-z0-9-]{{10,250}}"),
     (
         "ACCESS_TOKEN",
         "slack-webhook",
+        "hooks.slack.com",
         r"hooks\.slack\.com/services/[A-Za-z0-9]{6,16}/[A-Za-z0-9]{6,16}/[A-Za-z0-9]{16,32}",
     ),
     (
         "ACCESS_TOKEN",
         "json-web-token",
+        "eyj",
         rf"{_B}eyJ[A-Za-z0-9_-]{{8,1024}}\.eyJ[A-Za-z0-9_-]{{8,5500}}\.[A-Za-z0-9_-]{{8,1400}}",
     ),
     (
         "PRIVATE_KEY",
         "pem-private-key",
+        "private_key",
         r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[A-Za-z0-9+/=\s\\:,.-]{0,7000}"
         r"(?:-----END [A-Z ]{0,32}PRIVATE KEY-----)?",
     ),
     (
         "CONNECTION_STRING",
         "url-password",
+        "://",
         rf"{_B}[a-z][a-z0-9+.-]{{1,24}}://[^\s:/@\"']{{0,64}}:([^\s/@\"']{{3,128}})@",
     ),
 )
@@ -109,22 +133,24 @@ def _looks_spoken(value: str) -> bool | None:
     return False if value.lower().rstrip(".!?:)") in _NO_PASSWORDS else _looks_secret(value)
 
 
-_NAMED: tuple[tuple[str, str, str, float, Validator, tuple[str, ...]], ...] = (
-    # entity, name, pattern, score, validate, requires
+_NAMED: tuple[tuple[str, str, str, float, Scope, Validator, tuple[str, ...]], ...] = (
+    # entity, name, pattern, score, scope, validate, requires
     (
         "SECRET",
         "assigned-secret",
         _ASSIGNED,
         0.7,
+        Scope.LABEL,
         _looks_secret,
         ("key", "secret", "token", "passw", "kennwort", "contraseña", "pwd"),
     ),
-    ("SECRET", "authorization", _AUTHORIZED, 0.9, _looks_secret, ("authorization",)),
+    ("SECRET", "authorization", _AUTHORIZED, 0.9, Scope.LABEL, _looks_secret, ("authorization",)),
     (
         "PASSWORD",
         "spoken-password",
         _SPOKEN,
         0.6,
+        Scope.ANYWHERE,
         _looks_spoken,
         ("passw", "kennwort", "pin code"),
     ),
@@ -143,9 +169,10 @@ def secret_rules() -> list[Rule]:
             pattern=pattern,
             score=0.95,
             group=1 if name == "url-password" else 0,
+            requires=tuple(requires.split()),
             scope=Scope.ANYWHERE,
         )
-        for entity, name, pattern in _FORMATS
+        for entity, name, requires, pattern in _FORMATS
     ]
     named = [
         Rule(
@@ -156,8 +183,8 @@ def secret_rules() -> list[Rule]:
             score=score,
             validate=validate,
             requires=requires,
-            scope=Scope.ANYWHERE,
+            scope=scope,
         )
-        for entity, name, pattern, score, validate, requires in _NAMED
+        for entity, name, pattern, score, scope, validate, requires in _NAMED
     ]
     return [*formats, *named]

@@ -3,9 +3,9 @@ r"""Strings inside streamed JSON rewritten, without waiting for the whole JSON.
 A model streams the arguments of a tool call as fragments of one JSON text, cut anywhere. What a
 filter or a restorer must see is the text the tool will see, so the value of each string is decoded
 (`\u0062ob` is `bob`), goes through a transformer of its own, and is escaped again: a restored value
-with quotes or newlines cannot break out of its string. Keys, numbers, literals, whitespace and
-structure pass byte for byte. Numbers pass even when they look like an identifier, since a number in
-quotes would be another type; a policy that cannot accept that must refuse tool calls.
+with quotes or newlines cannot break out of its string. Keys, literals, whitespace and
+structure pass byte for byte, and so do numbers, except that a long one which must change becomes a
+string.
 
 A string that its transformer leaves as it is keeps its own escapes, byte for byte. In one that
 changes, the part before the first change keeps them, the rest is escaped as RFC 8259 requires and

@@ -58,6 +58,9 @@ def mapped(value: object, change: Callable[[str], str]) -> object:
     match value:
         case str():
             return change(value)
+        case int() if not isinstance(value, bool) and len(str(value).lstrip("-")) >= 5:
+            changed = change(str(value))
+            return value if changed == str(value) else changed
         case list():
             return [mapped(each, change) for each in value]
         case dict():
@@ -137,7 +140,12 @@ def test_what_is_not_json_passes_no_address(text: str) -> None:
         pytest.param('"\\ud83d\\n"', '"\\ud83d\\n"', id="a high surrogate and another escape"),
         pytest.param('"<email>\\ud83d"', '"b@x.org\\uD83D"', id="a lone one after a change"),
         pytest.param(
-            '{"b@x.org": 123456789}', '{"b@x.org": 123456789}', id="keys and numbers pass"
+            '{"b@x.org": 1234}', '{"b@x.org": 1234}', id="keys and short numbers pass"
+        ),
+        pytest.param(
+            '{"n": "<id>" , "m": 7}',
+            '{"n": 123456789 , "m": 7}',
+            id="a number that must change becomes a string",
         ),
         pytest.param(" \n[ ] ", " \n[ ] ", id="space"),
         pytest.param('{"a":1}\n{"b":"<id>"}', '{"a":1}\n{"b":"123456789"}', id="one after another"),
