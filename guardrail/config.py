@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -202,6 +202,8 @@ class Config(BaseSettings):
     output: OutputConfig = OutputConfig()
     pseudonyms: PseudonymsConfig = PseudonymsConfig()
 
+    _reads_environment: ClassVar[bool] = False
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -211,21 +213,12 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is given; `_FromFile` lets the environment speak first."""
-        return (init_settings,)
+        """What is given, and before it the environment, where it was given by a file."""
+        return (env_settings, init_settings) if cls._reads_environment else (init_settings,)
 
 
 class _FromFile(Config):
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+    _reads_environment = True
 
 
 def load_config(source: Path | str | Mapping[str, Any]) -> Config:
