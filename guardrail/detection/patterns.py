@@ -187,12 +187,13 @@ def _find(
     found: list[Finding],
 ) -> None:
     search = rule.compiled.search
-    long = len(text) > _SHORT
+    short = end - start <= _SHORT
     while True:
         left_over = deadline - monotonic()
         if left_over <= 0:
             raise TimeoutError
-        match = search(text, start, end, timeout=left_over) if long else search(text, start, end)
+        # A timeout costs more than the search of a short range does.
+        match = search(text, start, end) if short else search(text, start, end, timeout=left_over)
         if match is None:
             return
         begin = match.start()
@@ -216,7 +217,7 @@ def _find(
         start = max(match.end(), begin + 1)
 
 
-_SHORT = 2000
+_SHORT = 4096
 """Code points in which no pattern of finite width is slow enough to need a timeout."""
 _RUN = re.compile(r"[^\W_]+")
 _SPACE = re.compile(r"\s")

@@ -67,9 +67,10 @@ def test_context_stands_near_what_it_is_about() -> None:
 
 @pytest.mark.parametrize("scope", list(Scope))
 def test_a_scope_does_not_change_what_is_found(scope: Scope) -> None:
-    each = rule(r"(?<!\w)[A-Z]{2}\d{5}@(?!\w)", scope=scope)
-    text = " ".join(["filler"] * 50 + ["AB12345@"] + ["filler"] * 50 + ["CD67890@"])
-    assert spans(each, text) == ["AB12345@", "CD67890@"]
+    each = rule(r"(?<!\w)[A-Z]{2}:\d{2}:\d{7}\.\d\+@(?!\w)", scope=scope)
+    first, second = "AB:12:3456789.0+@", "CD:98:7654321.0+@"
+    text = " ".join(["filler"] * 50 + [first] + ["filler"] * 50 + [second])
+    assert spans(each, text) == [first, second]
 
 
 def test_a_word_that_a_rule_requires_may_stand_anywhere() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from detection_world import found
+from detection_world import found, overlapping
 
 _A36 = "a1B2c3D4e5F6" * 3
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6y"
@@ -62,7 +62,14 @@ def test_a_private_key_is_found_whole_even_when_it_is_cut(end: str, newline: str
     ],
 )
 def test_the_password_in_an_address_is_a_secret(text: str) -> None:
-    assert ("CONNECTION_STRING", "hunter22x") in found(text.format("hunter22x"))
+    assert ("CONNECTION_STRING", "hunter22x") in overlapping(text.format("hunter22x"))
+
+
+def test_a_password_that_reads_like_an_address_is_a_secret_too() -> None:
+    assert overlapping("password=hunter22@example.com") == [
+        ("EMAIL_ADDRESS", "hunter22@example.com"),
+        ("SECRET", "hunter22@example.com"),
+    ]
 
 
 ASSIGNED = [

@@ -1,0 +1,64 @@
+"""What spares most rules the reading of most text never changes what is found in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from detection_world import DETECTOR
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cues import BIRTHS, PEOPLE, PLACES
+from test_false_alarms import CLEAN
+from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES
+from test_normalize import PLAIN
+from test_presidio import FOUND
+from test_secrets import ASSIGNED, TOKENS
+
+from guardrail.detection.patterns import Rule, Scope, find
+from guardrail.types import Finding
+
+UNGATED = [
+    replace(rule, scope=Scope.ANYWHERE, words=frozenset(), requires=(), certain=True)
+    for rule in DETECTOR.rules
+]
+VALUES = [
+    *(around.format(value) for _, value, around in (*FOUND, *NUMBERS)),
+    *(around.format(value) for value, around in (*PEOPLE, *BIRTHS, *PHONES, *ASSIGNED)),
+    *(value for _, value in TOKENS.values()),
+    *(text for _, text in ADDRESSES),
+    *(*EMAILS.values(), *PLACES, *PLAIN.values()),
+]
+FILLER = "and then nothing of note happened for a long while, as everybody had hoped it would. "
+
+
+def findings(rules: list[Rule], text: str) -> set[Finding]:
+    return set(find(rules, text, threshold=DETECTOR.threshold, timeout=30))
+
+
+def differ(text: str) -> set[Finding]:
+    return findings(list(DETECTOR.rules), text) ^ findings(UNGATED, text)
+
+
+@pytest.mark.parametrize("between", ["\n", " ", ", ", "_", "x", FILLER, FILLER * 3])
+def test_gates_change_nothing_in_what_holds_every_kind_of_value(between: str) -> None:
+    assert differ(between.join(VALUES)) == set()
+
+
+def test_gates_change_nothing_in_a_value_alone() -> None:
+    assert {text: found for text in VALUES if (found := differ(text))} == {}
+
+
+@pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN.keys())
+def test_gates_change_nothing_in_everyday_text(text: str) -> None:
+    assert differ(text) == set()
+
+
+WORDS = sorted({word for rule in DETECTOR.rules for word in (*rule.context, *rule.words)})
+PIECES = st.sampled_from([*VALUES, *WORDS, *" \n_-:.,/|=@", "1", "12", "123456789", "x" * 130])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PIECES | st.characters(codec="utf-8"), max_size=10).map("".join))
+def test_gates_change_nothing_in_random_text(text: str) -> None:
+    assert differ(text) == set()
