@@ -90,11 +90,26 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path,
         if leaf.action is Action.DERIVED:
             changes[leaf.path] = None
             continue
+        if _is_plain(leaf):
+            continue
         tool = _tool(payload, leaf)
         text = transform(outgoing.rules(tool=_sink(leaf, tool, protocol)), leaf.text)
         if text != leaf.text:
             changes[leaf.path] = _changeable(leaf, text)
     return changes
+
+
+def _is_plain(leaf: Leaf) -> bool:
+    """Whether a word of the protocol (`assistant`, `stop`) is too short for a number or a key."""
+    text = leaf.text
+    return (
+        leaf.action is Action.STRUCTURE
+        and len(text) < 16
+        and sum(map(str.isdigit, text)) < _LONG_NUMBER
+    )
+
+
+_LONG_NUMBER = 5
 
 
 def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
@@ -307,6 +322,8 @@ class EventAnswer:
         for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):
             if leaf.action is Action.DERIVED:
                 event.changes[leaf.path] = None
+            elif _is_plain(leaf):
+                continue
             elif leaf.number or leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
                 self._replace_whole(event, leaf)
             elif leaf.text:

@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote_plus
@@ -485,15 +485,19 @@ def build_filter(
                 active[guard.stream_rules[rule.name]] = masker
 
     def restoring(sink: Sink, declared: bool) -> Rewrite:
-        def allowed(entry: Entry, sink: Sink) -> bool:
+        @cache
+        def may(entity: str, sink: Sink) -> bool:
             return may_restore(
                 guard.policies,
                 context,
-                guard.taxonomy.category(entry.entity),
+                guard.taxonomy.category(entity),
                 endpoint=endpoint,
                 sink=sink,
                 tool_declared=declared,
             )
+
+        def allowed(entry: Entry, sink: Sink) -> bool:
+            return may(entry.entity, sink)
 
         return _restoring(guard, vault, sink, allowed)
 

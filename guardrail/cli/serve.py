@@ -46,7 +46,7 @@ def serve(
         settings = load_config(file)
         listener = bind(settings.gateway.host, settings.gateway.port)
         with listener, closing(build(settings)) as built:
-            # A full collection of what spaCy, Presidio and the rules keep takes a tenth of a second.
+            # A full collection of what the libraries keep takes a tenth of a second.
             gc.collect()
             gc.freeze()
             _announce(out(), built, settings.gateway.host, listener.getsockname()[1])

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby, pairwise
 
@@ -84,7 +84,16 @@ class CompiledRules:
         """
         if unknown := rewrites.keys() - {rule.name for rule in self.rules}:
             raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
-        bound = (replace(r, rewrite=rewrites.get(r.name, r.rewrite)) for r in self.rules)
+        bound = (
+            StreamRule(
+                name=rule.name,
+                pattern=rule.pattern,
+                flags=rule.flags,
+                priority=rule.priority,
+                rewrite=rewrites.get(rule.name, rule.rewrite),
+            )
+            for rule in self.rules
+        )
         return CompiledRules(tuple(bound), self._engine)
 
 
