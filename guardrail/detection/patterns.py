@@ -37,6 +37,7 @@ class Scope(Enum):
     DIGITS = r"\d+"
     FOUR_DIGITS = r"\d{4,}"
     SEVEN_DIGITS = r"\d{7,}"
+    CODE = r"\d[^\W_]{4}|[^\W_]{8}\d"
     NUMBERS = r"\d(?:\D{0,6}\d){4}"
     DOTTED = r"\d\.\d"
     PREFIX = r"\+|00(?=[1-9])"
@@ -224,14 +225,14 @@ _SPACE = re.compile(r"\s")
 _CORES = {scope: re.compile(scope.value) for scope in Scope}
 _MARGIN = 64
 """Code points on either side that may belong to what stands there (`GB82 WEST 1234`)."""
-_MARGIN_OF_ADDRESS = 128
+_MARGINS = {Scope.AT_SIGN: 128, Scope.SEVEN_DIGITS: 16, Scope.CODE: 24}
 
 
 def _windows(scope: Scope, text: str) -> list[tuple[int, int]]:
     """Sorted, disjoint ranges around what every match must contain, each ending at white space."""
     if scope is Scope.ANYWHERE:
         return [(0, len(text))] if text else []
-    margin = _MARGIN_OF_ADDRESS if scope is Scope.AT_SIGN else _MARGIN
+    margin = _MARGINS.get(scope, _MARGIN)
     windows: list[tuple[int, int]] = []
     for match in _CORES[scope].finditer(text):
         if windows and match.end() + margin <= windows[-1][1]:
