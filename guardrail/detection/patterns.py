@@ -30,7 +30,7 @@ Validator = Callable[[str], bool | None]
 class Scope(Enum):
     """What every match of a rule holds, so that it need not look where that is not near.
 
-    A pattern for it; matches begin and end within `_MARGIN` of it, or in the same word.
+    A pattern for it; matches begin and end within its margins, or in the same word.
     """
 
     ANYWHERE = ""
@@ -223,23 +223,30 @@ _SHORT = 4096
 _RUN = re.compile(r"[^\W_]+")
 _SPACE = re.compile(r"\s")
 _CORES = {scope: re.compile(scope.value) for scope in Scope}
-_MARGIN = 64
-"""Code points on either side that may belong to what stands there (`GB82 WEST 1234`)."""
-_MARGINS = {Scope.AT_SIGN: 128, Scope.SEVEN_DIGITS: 16, Scope.CODE: 24}
+_MARGIN = (64, 64)
+_MARGINS = {
+    Scope.AT_SIGN: (128, 128),
+    Scope.NUMBERS: (16, 48),
+    Scope.FOUR_DIGITS: (24, 24),
+    Scope.SEVEN_DIGITS: (16, 16),
+    Scope.CODE: (24, 24),
+    Scope.PREFIX: (24, 40),
+}
+"""Code points to the left and right that may belong to what stands there (`GB82 WEST 1234`)."""
 
 
 def _windows(scope: Scope, text: str) -> list[tuple[int, int]]:
     """Sorted, disjoint ranges around what every match must contain, each ending at white space."""
     if scope is Scope.ANYWHERE:
         return [(0, len(text))] if text else []
-    margin = _MARGINS.get(scope, _MARGIN)
+    left, right = _MARGINS.get(scope, _MARGIN)
     windows: list[tuple[int, int]] = []
     for match in _CORES[scope].finditer(text):
-        if windows and match.end() + margin <= windows[-1][1]:
+        if windows and match.end() + right <= windows[-1][1]:
             continue
-        start = max(0, match.start() - margin)
+        start = max(0, match.start() - left)
         if windows and start <= windows[-1][1]:
             start = windows.pop()[0]
-        space = _SPACE.search(text, min(len(text), match.end() + margin))
+        space = _SPACE.search(text, min(len(text), match.end() + right))
         windows.append((start, space.start() if space else len(text)))
     return windows
