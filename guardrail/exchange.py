@@ -453,10 +453,12 @@ class Exchange:
         route, routes = self._route, self._deployment.routes
         if route is None or not named.field:
             return body
-        strangers = [r for r in routes if not r.endpoint.local] if route.endpoint.local else []
-        known = named.field != AUTO and route.serves(named.field)
-        if known and not any(r.serves(named.field) for r in strangers):
-            return body
+        if named.field != AUTO:
+            if not route.endpoint.local:
+                return body  # the caller's own choice, which policy permits
+            strangers = (r for r in routes if not r.endpoint.local)
+            if route.serves(named.field) and not any(r.serves(named.field) for r in strangers):
+                return body
         if not route.model:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         read = read_body(body, content_type="application/json")

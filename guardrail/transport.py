@@ -356,16 +356,6 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
     return GuardrailTransport, AsyncGuardrailTransport
 
 
-def _onward(hx: Any, request: Any, url: str, headers: list[Any], forward: Forward) -> Any:
-    return hx.Request(
-        request.method,
-        url,
-        headers=headers,
-        content=forward.body or None,
-        extensions=request.extensions,
-    )
-
-
 def _started(answer: Any) -> ResponseStarted:
     headers = tuple((k.lower(), v) for k, v in answer.headers.raw)
     return ResponseStarted(status=answer.status_code, headers=headers)

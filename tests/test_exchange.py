@@ -666,3 +666,10 @@ def test_streamed_choices_are_told_apart() -> None:
         ENDED,
     )
     assert contents(story.answer) == {0: "alice@example.com x", 1: "alice@example.com"}
+
+
+def test_a_model_that_the_caller_chose_at_an_address_keeps_its_name() -> None:
+    exchange = open_exchange(door=Door.TRANSPORT, target=CLOUD)
+    story = tell(exchange, ask("mail alice@example.com", model="my-own-deployment"))
+    assert json.loads(story.forwards[0].body)["model"] == "my-own-deployment"
+    assert b"alice@example.com" not in story.forwards[0].body

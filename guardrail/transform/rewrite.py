@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from guardrail.taxonomy import LITERAL
 from guardrail.transform.operators import redact, redact_identifier
 from guardrail.transform.placeholders import Grammar, bare_placeholder, placeholder
 from guardrail.transform.vault import Entry, Vault
 from guardrail.types import Finding, Span, Treatment
-
-LITERAL = "LITERAL"
 
 
 def protect(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from guardrail.spans import resolve
 from guardrail.taxonomy import LITERAL, load_taxonomy
-from guardrail.transform import rewrite as module
 from guardrail.transform.placeholders import Grammar
 from guardrail.transform.rewrite import (
     is_structured,
@@ -186,10 +185,6 @@ def test_a_value_that_may_not_be_restored_stays_and_a_literal_always_comes_back(
     assert original("[EMAIL_1]") is None
     assert original("[LITERAL_1]") == "[EMAIL_9]"
     assert original("no token") is None
-
-
-def test_there_is_one_word_for_literals() -> None:
-    assert module.LITERAL == LITERAL
 
 
 @pytest.mark.parametrize(
