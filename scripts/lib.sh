@@ -81,7 +81,7 @@ ensure() {
     fi
     say "Installing requirements/$1.lock into .venv (once; a minute or two)"
     pip_install "$(grep -c '^[a-z].*==' "requirements/$1.lock")" \
-        --require-hashes -r "requirements/$1.lock" -r requirements/build.lock
+        --no-deps --require-hashes -r "requirements/$1.lock" -r requirements/build.lock
     # Built with the locked backend, so that nothing is installed whose hash is not known.
     pip_install 1 --no-deps --no-build-isolation -e .
     digest "$1" >".venv/$1.installed"
