@@ -5,6 +5,7 @@
     ├── Refusal              this request is refused; carries status and code for the caller
     └── Unavailable          a part that must answer cannot: nothing leaves
         ├── DetectorUnavailable
+        │   └── NestedTooDeep
         ├── PolicyUnavailable
         └── AuditUnavailable
 
@@ -44,6 +45,10 @@ class Unavailable(GuardrailError):
 
 class DetectorUnavailable(Unavailable):
     """Detection failed or took too long."""
+
+
+class NestedTooDeep(DetectorUnavailable):
+    """Text is encoded within encoded text more often than detection looks into."""
 
 
 class PolicyUnavailable(Unavailable):

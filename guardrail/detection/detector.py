@@ -107,6 +107,8 @@ class RuleDetector:
             start, end = finding.span.start - len(label), finding.span.end - len(label)
             if end > 0:
                 yield replace(finding, span=seen.original(Span(max(start, 0), end)))
+        if seen.rules_only:
+            return
         plain = replace(unit, text=seen.text)
         for recognizer in self.recognizers:
             for finding in recognizer.find(plain):

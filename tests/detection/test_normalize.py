@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import string
 from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from time import process_time
 
 import pytest
-from detection_world import found
+from detection_world import found, overlapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.detection.normalize import view
+from guardrail.detection.normalize import View, readings, view
+from guardrail.errors import DetectorUnavailable, NestedTooDeep
 from guardrail.types import Span
 
 PLAIN = {
@@ -66,63 +72,421 @@ def test_a_respelled_value_is_found_and_covered_whole(entity: str, value: str, n
     assert (entity, value.strip("\u202e\u202c")) == finding
 
 
-@pytest.mark.parametrize(
-    "spelled",
-    [
-        "alice\\u0040example.com",
-        "alice%40example.com",
-        "alice&#64;example.com",
-        "alice&#x40;example.com",
-        "alice&commat;example.com",
-        "%61lice@example\\u002ecom",
-    ],
+def each(form: str, *, only: str = "") -> Callable[[str], str]:
+    """Every character, or every one of `only`, in a format of its code point."""
+    return lambda t: "".join(form.format(ord(c)) if not only or c in only else c for c in t)
+
+
+def replacing(**signs: str) -> Callable[[str], str]:
+    names = {"at": "@", "dot": ".", "dash": "-", "plus": "+", "space": " "}
+    table = {ord(names[name]): sign for name, sign in signs.items()}
+    return lambda text: text.translate(table)
+
+
+def swapping(plain: str, twins: str) -> Callable[[str], str]:
+    return lambda text: text.translate(dict(zip(map(ord, plain), twins, strict=True)))
+
+
+def after(*steps: Callable[[str], str]) -> Callable[[str], str]:
+    def respell(text: str) -> str:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return respell
+
+
+def encoded(codec: Callable[[bytes], bytes], charset: str = "utf-8") -> Callable[[str], str]:
+    return lambda text: codec(text.encode(charset)).decode()
+
+
+def only_where(fits: Callable[[str], bool], respell: Callable[[str], str]) -> Callable[[str], str]:
+    """Leaves a value as it is, which is no case, where the disguise does not fit it."""
+    return lambda text: respell(text) if fits(text) else text
+
+
+def is_number(text: str) -> bool:
+    return not any(c.isalpha() for c in text)
+
+
+def is_mail(text: str) -> bool:
+    return "@" in text
+
+
+LETTERS = string.ascii_uppercase + string.ascii_lowercase
+WORDS = dict(
+    zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True)
 )
-def test_an_escaped_value_is_found_and_covered_whole(spelled: str) -> None:
-    assert [("EMAIL_ADDRESS", spelled)] == found(f"Mine is {spelled}, yes")
+IN_CONTEXT = {
+    "EMAIL_ADDRESS": ("Mail me: ", "alice@example.com"),
+    "CREDIT_CARD": ("Card: ", "4111 1111 1111 1111"),
+    "IBAN_CODE": ("Account ", "DE89 3704 0044 0532 0130 00"),
+    "US_SSN": ("My SSN is ", "536-90-4399"),
+    "PHONE_NUMBER": ("Call my phone: ", "+49 30 12345678"),
+    "API_KEY": ("Key ", "AKIAQ3EGRIVL5XYZ7ABC"),
+    "PERSON": ("My name is ", "Alice Johnson"),
+}
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "named references": replacing(
+        at="&commat;", dot="&period;", dash="&hyphen;", plus="&plus;", space="&nbsp;"
+    ),
+    "decimal references": each("&#{};"),
+    "decimal references with zeros": each("&#0000{};"),
+    "hexadecimal references": each("&#x{:x};"),
+    "references without semicolons": each("&#{}", only="@AJ"),
+    "references in references": each("&amp;#{};"),
+    "references thrice": each("&amp;amp;#{};"),
+    "percent": each("%{:02X}"),
+    "percent twice": each("%25{:02x}"),
+    "percent thrice": each("%2525{:02x}"),
+    "percent with u": each("%u{:04x}"),
+    "percent of a reference": each("%26%23{}%3B"),
+    "JSON escapes": each("\\u{:04x}"),
+    "JSON in JSON": each("\\\\u{:04x}"),
+    "long escapes": each("\\U{:08X}"),
+    "braced escapes": each("\\u{{{:x}}}"),
+    "bytes of a program": each("\\x{:02x}"),
+    "octal bytes": each("\\{:03o}"),
+    "quoted-printable": each("={:02X}"),
+    "quoted-printable signs": each("={:02X}", only="@.+- "),
+    "soft line breaks": lambda t: f"{t[:4]}=\n{t[4:]}",
+    "combining noise": lambda t: "".join(c + "\u0334\u0310\u0325" for c in t),
+    "struck out": lambda t: "".join(c + "\u0336" for c in t),
+    "underlined": lambda t: "".join(c + "\u0332" for c in t),
+    "decomposed accents": lambda t: "".join(c + "\u0308" * c.isalpha() for c in t),
+    "accents": swapping("AEIRaeio", "ÄËÏŘäëïö"),
+    "keycaps": lambda t: "".join(c + "\ufe0f\u20e3" * c.isdigit() for c in t),
+    "bare keycaps": lambda t: "".join(c + "\u20e3" * c.isdigit() for c in t),
+    "Cyrillic lookalikes": swapping("AEIJKaceiopx", "АЕІЈКасеіорх"),
+    "Greek lookalikes": swapping("AEIKo", "ΑΕΙΚο"),
+    "bold letters": lambda t: "".join(bold(c) for c in t),
+    "monospaced": lambda t: "".join(
+        chr(0x1D670 + LETTERS.index(c)) if c in LETTERS else c for c in t
+    ),
+    "circled letters": lambda t: "".join(
+        chr(0x24B6 + LETTERS.index(c)) if c in LETTERS else c for c in t
+    ),
+    "squared letters": only_where(
+        str.isupper, lambda t: "".join(chr(0x1F170 + ord(c) - 65) if c in LETTERS else c for c in t)
+    ),
+    "flags": only_where(
+        str.isupper, lambda t: "".join(chr(0x1F1E6 + ord(c) - 65) if c in LETTERS else c for c in t)
+    ),
+    "circled digits": swapping("0123456789", "⓪①②③④⑤⑥⑦⑧⑨"),
+    "negative circled digits": swapping("0123456789", "⓿❶❷❸❹❺❻❼❽❾"),
+    "digits with a full stop": swapping("123456789", "⒈⒉⒊⒋⒌⒍⒎⒏⒐"),
+    "raised digits": swapping("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"),
+    "lowered digits": swapping("0123456789", "₀₁₂₃₄₅₆₇₈₉"),
+    "spaces": " ".join,
+    "two spaces": "  ".join,
+    "hyphens": only_where(is_number, lambda t: "-".join(t.replace("-", ""))),
+    "full stops": only_where(is_number, ".".join),
+    "underscores": "_".join,
+    "slashes": "/".join,
+    "bars": "|".join,
+    "lines": "\n".join,
+    "(at)": only_where(is_mail, replacing(at=" (at) ", dot=" (dot) ")),
+    "[at]": only_where(is_mail, replacing(at="[at]", dot="[dot]")),
+    "{AT}": only_where(is_mail, replacing(at=" {AT} ", dot=" {DOT} ")),
+    "[ät]": only_where(is_mail, replacing(at=" [ät] ", dot=" [punkt] ")),
+    "(arroba)": only_where(is_mail, replacing(at=" (arroba) ", dot=" (punto) ")),
+    "(arobase)": only_where(is_mail, replacing(at=" (arobase) ", dot=" (point) ")),
+    "at and dot": only_where(is_mail, replacing(at=" at ", dot=" dot ")),
+    "loose": only_where(is_mail, replacing(at=" @ ", dot=" . ")),
+    "spaces and (at)": only_where(is_mail, after(" ".join, replacing(at="(at)", dot="(dot)"))),
+    "bullets": only_where(is_mail, replacing(dot="•")),
+    "number words": only_where(is_number, lambda t: " ".join(WORDS[c] for c in t if c.isdigit())),
+    "number words with commas": only_where(
+        is_number, lambda t: ", ".join(WORDS[c].title() for c in t if c.isdigit())
+    ),
+    "base64": encoded(base64.b64encode),
+    "base64 without padding": lambda t: encoded(base64.b64encode)(t).rstrip("="),
+    "url-safe base64": encoded(base64.urlsafe_b64encode),
+    "base64 twice": after(encoded(base64.b64encode), encoded(base64.b64encode)),
+    "base64 of UTF-16": encoded(base64.b64encode, "utf-16-le"),
+    "base64 of percent": after(each("%{:02x}"), encoded(base64.b64encode)),
+    "percent of base64": after(encoded(base64.b64encode), each("%{:02x}")),
+    "lines of base64": lambda t: encoded(base64.encodebytes)(t.rjust(70)).strip(),
+    "hexadecimal": lambda t: t.encode().hex(),
+    "hexadecimal, spaced": lambda t: t.encode().hex(" ").upper(),
+    "hexadecimal with colons": lambda t: t.encode().hex(":"),
+    "hexadecimal number": lambda t: "0x" + t.encode().hex(),
+    "hexadecimal of base64": lambda t: encoded(base64.b64encode)(t).encode().hex(),
+    "turned around": lambda t: f"\u202e{t[::-1]}\u202c",
+    "turned around twice": lambda t: f"\u202e{t[4:][::-1]}\u202d{t[:4]}\u202c\u202c",
+    "turned around to the end of the line": lambda t: f"\u202e{t[::-1]}\n",
+}
+UNSEEN = {
+    # Encoded, it is shorter than a token that is looked into.
+    ("base64 without padding", "US_SSN"),
+    # The words that give a name away do not reach over what stands before it in the token.
+    ("lines of base64", "PERSON"),
+}
 
 
-def test_plain_text_is_its_own_view() -> None:
-    for text in ("", "plain - text 1", "Müller straße 日本", "100 % & more", "C:\\users"):
-        seen = view(text)
+def bold(character: str) -> str:
+    return chr(0x1D400 + LETTERS.index(character)) if character in LETTERS else character
+
+
+DISGUISED = [
+    (entity, before, spelled, name)
+    for name, disguise in DISGUISES.items()
+    for entity, (before, plain) in IN_CONTEXT.items()
+    if (spelled := disguise(plain)) != plain and (name, entity) not in UNSEEN
+]
+
+
+@pytest.mark.parametrize(
+    ("entity", "before", "spelled", "name"),
+    DISGUISED,
+    ids=[f"{name}: {entity}" for entity, _, _, name in DISGUISED],
+)
+def test_a_disguised_value_is_found_and_covered_whole(
+    entity: str, before: str, spelled: str, name: str
+) -> None:
+    value = spelled.strip("\u202d\u202e\u202c\n")
+    assert (entity, value) in overlapping(f"{before}{spelled} – yes")
+
+
+def test_plain_text_is_its_own_only_reading() -> None:
+    for text in PLAIN_TEXTS:
+        (seen,) = readings(text)
         assert seen.text is text
-        assert seen.ranges is None
         assert seen.original(Span(0, 3)) == Span(0, 3)
 
 
+PLAIN_TEXTS = (
+    "",
+    "plain - text 1",
+    "Müller straße 日本",
+    "100 % & more",
+    "C:\\users",
+    "Ein Satz mit Übermut, der (am Ende) nichts bedeutet.",
+    "Он живёт в Москве, дом 7.",
+    "a 1 b 2, I saw a man at dawn; one of two.",
+    "/usr/local/share/applications/internationalization",
+    "Donaudampfschifffahrtsgesellschaft",
+    "naïve café à Zürich, 10 m², CO₂",
+    "नमस्ते दुनिया",
+)
+
+
 @pytest.mark.parametrize(
-    ("plain", "ranges", "text"),
+    ("plain", "spans", "text"),
     [
-        ("427", ((0, 1), (1, 2), (3, 4)), "４２\u200b7"),
-        ("fi", ((0, 1), (0, 1)), "ﬁ"),
-        ("a b", ((0, 1), (1, 2), (2, 3)), "a\u00a0b"),
-        ("a-b", ((0, 1), (1, 2), (2, 3)), "a—b"),
-        ("12", ((0, 1), (1, 2)), "١٢"),
-        ("a@", ((0, 1), (1, 4)), "a%40"),
-        ("é!", ((0, 6), (6, 7)), "%C3%A9!"),
-        ("@", ((0, 6),), "\\u0040"),
-        ("", (), "\u200b\u200d"),
+        ("427", [(0, 1), (1, 2), (3, 4)], "４２\u200b7"),
+        ("fi", [(0, 1), (0, 1)], "ﬁ"),
+        ("a b", [(0, 1), (1, 2), (2, 3)], "a\u00a0b"),
+        ("a-b", [(0, 1), (1, 2), (2, 3)], "a—b"),
+        ("12", [(0, 1), (1, 2)], "١٢"),
+        ("a@", [(0, 1), (1, 4)], "a%40"),
+        ("é!", [(0, 6), (6, 7)], "%C3%A9!"),
+        ("@", [(0, 6)], "\\u0040"),
+        ("😀", [(0, 12)], "\\ud83d\\ude00"),
+        ("é", [(0, 2)], "e\u0301"),
+        ("4a", [(0, 3), (3, 4)], "4\ufe0f\u20e3a"),
+        ("@", [(0, 7)], "%252540"),
+        ("", [], "\u200b\u200d"),
     ],
 )
-def test_view(plain: str, ranges: tuple[tuple[int, int], ...], text: str) -> None:
-    assert (plain, ranges) == (view(text).text, view(text).ranges)
+def test_view(plain: str, spans: list[tuple[int, int]], text: str) -> None:
+    seen = view(text)
+    assert plain == seen.text
+    assert [Span(*span) for span in spans] == spans_of(seen)
+
+
+def spans_of(seen: View) -> list[Span]:
+    """Where each code point of a view stands in the original."""
+    return [seen.original(Span(at, at + 1)) for at in range(len(seen.text))]
+
+
+def of_rules(text: str) -> set[str]:
+    return {seen.text for seen in readings(text) if seen.rules_only}
+
+
+@pytest.mark.parametrize(
+    ("reading", "text"),
+    [
+        ("5%4111 1111", "5%4111 1111"),
+        ("12345678 Fax", "12345678\u200bFax"),
+        ("john@acme.com", "jоhn@acme.com"),
+        ("Ring 4111111", "Ring four one one one one one one"),
+        ("Ring 4411", "Ring double four one one"),
+    ],
+)
+def test_what_undoing_may_hide_or_only_guesses_is_read_by_rules_alone(
+    reading: str, text: str
+) -> None:
+    assert (reading in of_rules(text)) is (reading != "Ring 4411")
+    assert not (seen := next(iter(readings(text)))).rules_only, seen
+
+
+@pytest.mark.parametrize(
+    ("entity", "value", "text"),
+    [
+        ("CREDIT_CARD", "4111 1111 1111 1111", "5%4111 1111 1111 1111"),
+        ("IBAN_CODE", "DE89 3704 0044 0532 0130 00", "iban=DE89 3704 0044 0532 0130 00"),
+        ("IBAN_CODE", "DE89 3704 0044 0532 0130 00", "5%DE89 3704 0044 0532 0130 00"),
+        ("PHONE_NUMBER", "+49 30 12345678", "+49 30 12345678²"),
+        ("CREDIT_CARD", "4111 1111 1111 1111", "4111 1111 1111 1111\u200bFax"),
+        ("CREDIT_CARD", "4111 1111 1111 1111", "\\4111 1111 1111 1111"),
+        ("CREDIT_CARD", "4111 1111 1111 1111", "🇩🇪4111 1111 1111 1111"),
+        ("CREDIT_CARD", "4242424242424242", "pay 4242424242424242"),
+        ("EMAIL_ADDRESS", "YWxpY2VAZXhhbXBsZS5jb20", "user/YWxpY2VAZXhhbXBsZS5jb20="),
+    ],
+)
+def test_what_looks_disguised_hides_nothing(entity: str, value: str, text: str) -> None:
+    assert (entity, value) in overlapping(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "out = q @ k.transpose(-2, -1)\nloss = a @ b.inv()",
+        "The dot product of a at b is a dot b.",
+        "[[1, 0, 1, 1], [0, 1, 1, 0]]\n0 1 1 0 1 0 0 1 1 0 1 0\n1 2 3 4 5 6 7 8 9 10 11 12",
+        "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z",
+        "one two three, one two three, one two three four",
+        "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "/usr/share/dotnet/shared/Microsoft.AspNetCore.App/internationalization",
+        "?a=40&b=2E&c=%20x&copy=1",
+        "x² + y² = z², 10 m², H₂O, 1⁄2, ½ cup, ①②③",
+        "00 11 22 33 44 55 66 77 88 99 aa bb cc dd ee ff",
+        "Москва, ул. Ленина; iPhone-а, PDF-файл, C++-код",
+    ],
+)
+def test_ordinary_text_that_looks_disguised_gives_no_finding(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%" + "25" * 12 + "40",
+        "&" + "amp;" * 12 + "commat;",
+        "\u202e\u202d" * 12 + "a",
+        after(*[encoded(base64.b64encode)] * 4)("alice@example.com"),
+    ],
+    ids=["percent", "references", "overrides", "base64"],
+)
+def test_what_is_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(NestedTooDeep):
+        list(readings(text))
+    with pytest.raises(DetectorUnavailable, match="NestedTooDeep"):
+        found(text)
+
+
+def test_a_picture_in_base64_is_no_text() -> None:
+    picture = base64.b64encode(Random(1).randbytes(100_000)).decode()
+    assert [picture] == [seen.text for seen in readings(picture)]
 
 
 PIECES = st.sampled_from(
-    [*"a 1 % & ; \\ %40 %C3 %A9 &#64; &amp; \\u0040 \\ud83d".split(), "１", "\u200b"]
+    [
+        *"a 1 % & ; \\ %40 %25 %C3 %A9 &#64; &amp; \\u0040 \\ud83d \\x41 \\101 =40".split(),
+        *("=\n", "(at)", "(dot)"),
+        *"one two 4 1 @ . YWxpY2VAZXhhbXBsZS5jb20= 616c696365406578616d706c652e636f6d".split(),
+        *(
+            "１",
+            "\u200b",
+            "\u202e",
+            "\u202d",
+            "\u202c",
+            "\n",
+            " ",
+            "\u0301",
+            "\u0336",
+            "а",
+            "①",
+            "²",
+        ),
+        *("\U000e0041", "É", "🇩", "•", "ﷺ"),
+    ]
 )
+TEXTS = st.lists(PIECES | st.characters(), max_size=16).map("".join)
 
 
-@given(st.lists(PIECES | st.characters(), max_size=12).map("".join))
+@given(TEXTS)
 def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> None:
-    seen = view(text)
-    if seen.ranges is None:
-        assert seen.text == text
-        return
-    assert len(seen.text) == len(seen.ranges)
-    assert list(seen.ranges) == sorted(seen.ranges)
-    assert all(0 <= start < end <= len(text) for start, end in seen.ranges)
+    spans = spans_of(view(text))
+    assert spans == sorted(spans)
+    assert all(0 <= span.start < span.end <= len(text) for span in spans)
+
+
+@given(TEXTS)
+def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
+    seen = list(readings(text))
+    assert len(seen) <= 12
+    for reading in seen:
+        assert len(reading.text) <= 4 * len(text)
+        assert all(0 <= span.start < span.end <= len(text) for span in spans_of(reading))
+
+
+@given(TEXTS, st.data())
+def test_a_span_of_a_reading_covers_each_of_its_code_points(text: str, data: st.DataObject) -> None:
+    for seen in readings(text):
+        if not seen.text:
+            continue
+        start = data.draw(st.integers(0, len(seen.text) - 1))
+        end = data.draw(st.integers(start + 1, len(seen.text)))
+        whole, parts = seen.original(Span(start, end)), spans_of(seen)[start:end]
+        assert Span(min(p.start for p in parts), max(p.end for p in parts)) == whole
+
+
+@given(TEXTS)
+def test_a_code_point_that_is_kept_is_found_where_it_stands(text: str) -> None:
+    for seen in readings(text):
+        for character, span in zip(seen.text, spans_of(seen), strict=True):
+            if character.isascii() and character.isalpha() and span.end - span.start == 1:
+                assert text[span.start] == character or not text[span.start].isascii()
 
 
 @given(st.text())
 def test_no_digit_of_a_view_is_exotic(text: str) -> None:
     assert not any(c.isdecimal() and not c.isascii() for c in view(text).text)
+
+
+HOSTILE = {
+    "marks": "\u0301\u0327",
+    "one base, many marks": "a" + "\u0301\u0327\u0336" * 50,
+    "escapes": "%25",
+    "backslashes": "\\",
+    "references": "&amp;",
+    "ampersands": "&a",
+    "overrides": "\u202ea\u202c",
+    "open overrides": "a\u202c",
+    "tags": "\U000e0041",
+    "single letters": "a ",
+    "single dots": ". ",
+    "spaces": " ",
+    "pairs of digits": "61 ",
+    "odd pairs": "61 6",
+    "base64": "QUFB",
+    "lines of base64": "QUFB" * 19 + "\n",
+    "short tokens": "abcdefghijklmnop ",
+    "slashes": "abcdefghijklmnop/",
+    "number words": "one ",
+    "doubles": "double ",
+    "at and dot": "a (at) b (dot) ",
+    "signs": " @ ",
+    "lookalikes": "aа",
+    "circles": "①",
+    "long words": "é9",
+    "quoted": "=41",
+    "soft line breaks": "=\n",
+    "ligatures": "ﷺ",
+}
+
+
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
+def test_reading_hostile_text_takes_linear_time(unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = (unit * (size // len(unit) + 1))[:size]
+        start = process_time()
+        with suppress(NestedTooDeep):
+            for _ in readings(text):
+                pass
+        return process_time() - start
+
+    # Quadratic work on 200,000 code points would take minutes; linear work takes less than one.
+    assert seconds(200_000) < 20
