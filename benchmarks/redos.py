@@ -46,7 +46,7 @@ SIZES = (12_500, 25_000, 50_000, 100_000)
 LIMIT_EXPONENT, LIMIT_MS = 1.3, 50.0
 """Above both, a growth counts as super-linear; below the time, noise looks like growth."""
 _PATIENCE = 5.0
-"""Seconds of one run after which it is given up."""
+"""Seconds of CPU time of one run after which it is given up."""
 _WORST = 3
 """Texts per pattern that are measured at every length; all are measured at the second."""
 
@@ -147,13 +147,13 @@ def _patience() -> Iterator[None]:
     def give_up(signum: int, frame: FrameType | None) -> None:
         raise _TooSlow
 
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    before = signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, _PATIENCE)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def milliseconds(read: Callable[[str], object], text: str, *, runs: int = 1) -> float:

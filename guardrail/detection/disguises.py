@@ -50,8 +50,6 @@ _SCRIPTS = _classes((_LETTERS + _DIGITS, b"a"), (bytes(range(0x80, 0x100)), b"u"
 _ODD_LETTERS = bytes(set(range(256)) - {0xC9, 0xCA, *range(0xCD, 0xD7), 0xE1, 0xEA})
 _ODD_SIGNS = bytes(set(range(256)) - {0xC2, 0xE2, 0xE3, 0xF0})
 """Bytes to delete, so that those remain which begin a lookalike or a sign that stands for one."""
-
-
 _ORDINARY = bytes([*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), 0xC3, 0xC4, 0xC5])
 
 
@@ -313,7 +311,7 @@ def _quoted_printable(seen: View, signs: Signs) -> View:
 
 # --- What is spelled out ------------------------------------------------------------------------
 
-_AT = "at ät arroba arobase arobas klammeraffe chiocciola commat @"
+_AT = "at ät Ät arroba arobase arobas klammeraffe chiocciola commat @"
 _DOT = "dot punkt punto point ponto period ."
 _DASH = "dash hyphen minus bindestrich -"
 _UNDERSCORE = "underscore unterstrich _"
@@ -451,5 +449,12 @@ _FLAT_WORDS = _classes(
 
 # What leaves signs comes before what reads them.
 _UNDOING = (
-    *(_quoted_printable, _numerals, _unmasked, _bullets, _named, _joined, _closed, _counted),
+    _quoted_printable,
+    _numerals,
+    _unmasked,
+    _bullets,
+    _named,
+    _joined,
+    _closed,
+    _counted,
 )

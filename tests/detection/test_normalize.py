@@ -189,6 +189,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "[at]": only_where(is_mail, replacing(at="[at]", dot="[dot]")),
     "{AT}": only_where(is_mail, replacing(at=" {AT} ", dot=" {DOT} ")),
     "[ät]": only_where(is_mail, replacing(at=" [ät] ", dot=" [punkt] ")),
+    "[ÄT]": only_where(is_mail, replacing(at=" [ÄT] ", dot=" [PUNKT] ")),
     "(arroba)": only_where(is_mail, replacing(at=" (arroba) ", dot=" (punto) ")),
     "(arobase)": only_where(is_mail, replacing(at=" (arobase) ", dot=" (point) ")),
     "at and dot": only_where(is_mail, replacing(at=" at ", dot=" dot ")),
@@ -406,6 +407,13 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES | st.characters(), max_size=16).map("".join)
 
 
+def seen_in(text: str) -> list[View]:
+    """Its readings; none when it is refused for being nested too deep."""
+    with suppress(NestedTooDeep):
+        return list(readings(text))
+    return []
+
+
 @given(TEXTS)
 def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> None:
     spans = spans_of(view(text))
@@ -415,7 +423,7 @@ def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> N
 
 @given(TEXTS)
 def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
-    seen = list(readings(text))
+    seen = seen_in(text)
     assert len(seen) <= 12
     for reading in seen:
         assert len(reading.text) <= 4 * len(text)
@@ -424,7 +432,7 @@ def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
 
 @given(TEXTS, st.data())
 def test_a_span_of_a_reading_covers_each_of_its_code_points(text: str, data: st.DataObject) -> None:
-    for seen in readings(text):
+    for seen in seen_in(text):
         if not seen.text:
             continue
         start = data.draw(st.integers(0, len(seen.text) - 1))
@@ -435,7 +443,7 @@ def test_a_span_of_a_reading_covers_each_of_its_code_points(text: str, data: st.
 
 @given(TEXTS)
 def test_a_code_point_that_is_kept_is_found_where_it_stands(text: str) -> None:
-    for seen in readings(text):
+    for seen in seen_in(text):
         for character, span in zip(seen.text, spans_of(seen), strict=True):
             if character.isascii() and character.isalpha() and span.end - span.start == 1:
                 assert text[span.start] == character or not text[span.start].isascii()
