@@ -23,7 +23,7 @@ from guardrail.policy.loader import PolicyStore
 from guardrail.spans import resolve
 from guardrail.taxonomy import Taxonomy
 from guardrail.transform.placeholders import Grammar
-from guardrail.transform.rewrite import known_values, protect
+from guardrail.transform.rewrite import is_structured, protect
 from guardrail.transform.vault import Vault
 from guardrail.types import (
     Category,
@@ -180,8 +180,9 @@ class Redacted:
 class Redactor:
     """Everything that treats a document, but the vault that numbers its values.
 
-    A value found once is treated wherever it stands in its record: a text or JSON document as a
-    whole, a line of JSON lines, a row of a table. `grammar` as for `redact`.
+    A value found once is treated wherever it stands: a number or address in the whole document, a
+    name in its record, which is a text or JSON document as a whole, a line of JSON lines, a row of
+    a table. `grammar` as for `redact`.
     """
 
     detector: Detector
@@ -213,11 +214,12 @@ class Redactor:
             for findings in found
             for finding in findings
         }
+        pairs = list(zip(document.pieces, found, strict=True))
+        values = _all_values(pairs, by_entity)
+        everywhere = _Known({v: entity for v, entity in values.items() if is_structured(v)})
         texts: list[str] = []
-        for record, group in groupby(
-            zip(document.pieces, found, strict=True), key=lambda pair: pair[0].record
-        ):
-            texts += self._record(list(group), by_entity, vaults(record))
+        for record, group in groupby(pairs, key=lambda pair: pair[0].record):
+            texts += self._record(list(group), by_entity, everywhere, vaults(record))
         return Redacted(
             text=document.rewritten(texts),
             counts=MappingProxyType(_counts(found)),
@@ -228,16 +230,13 @@ class Redactor:
         self,
         pairs: Sequence[tuple[Piece, tuple[Finding, ...]]],
         treatments: Mapping[str, Treatment],
+        everywhere: _Known,
         vault: Vault,
     ) -> Iterator[str]:
-        values = dict(
-            value
-            for piece, found in pairs
-            for value in _values(piece, _decisive(found, treatments), treatments)
-        )
-        again = known_values(values)
+        here = _Known(_all_values(pairs, treatments))
         for piece, found in pairs:
-            repeated = () if piece.opaque else again(piece.unit.text)
+            text = piece.unit.text
+            repeated = () if piece.opaque else (*here.find(text), *everywhere.find(text))
             yield redact(
                 piece.unit.text,
                 (*found, *repeated),
@@ -266,20 +265,68 @@ def _decisive(
 _NAME = regex.compile(r"\p{Lu}[\p{L}\p{M}'’-]{3,}")
 
 
-def _values(
-    piece: Piece, found: Iterable[Finding], treatments: Mapping[str, Treatment]
-) -> Iterator[tuple[str, str]]:
-    """(value, entity) of what is treated. Each longer part of a full name is one, too."""
-    if piece.opaque:
-        return
-    for finding in found:
-        if treatments[finding.entity] is Treatment.CLEAR:
+def _all_values(
+    pairs: Iterable[tuple[Piece, tuple[Finding, ...]]], treatments: Mapping[str, Treatment]
+) -> dict[str, str]:
+    """Value → entity of what is treated. Each longer part of a full name is a value, too."""
+    values: dict[str, str] = {}
+    for piece, found in pairs:
+        if piece.opaque:
             continue
-        value = piece.unit.text[finding.span.start : finding.span.end]
-        yield value, finding.entity
-        if finding.entity == "PERSON":
-            for name in _NAME.findall(value):
-                yield name, finding.entity
+        for finding in _decisive(found, treatments):
+            if treatments[finding.entity] is Treatment.CLEAR:
+                continue
+            value = piece.unit.text[finding.span.start : finding.span.end]
+            values[value] = finding.entity
+            if finding.entity == "PERSON":
+                values.update((name, finding.entity) for name in _NAME.findall(value))
+    return values
+
+
+_RUN = regex.compile(r"[^\W\d_]+|\d+")
+_LEAST, _KEY = 4, 12
+
+
+class _Known:
+    """Values already found, looked up where a run of letters or of digits begins.
+
+    As `known_values`, for many values and long texts: a value shorter than four code points is
+    left to the detectors, and only what is structured may stand inside a word.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values: dict[str, list[tuple[int, str, str]]] = {}
+        for value, entity in values.items():
+            run = _RUN.search(value) if len(value) >= _LEAST else None
+            if run:
+                key = value[run.start() : run.start() + _KEY]
+                self._values.setdefault(key, []).append((run.start(), value, entity))
+        self._lengths = sorted({len(key) for key in self._values})
+
+    def find(self, text: str) -> list[Finding]:
+        """Gives where they stand; findings may overlap."""
+        found: list[Finding] = []
+        for run in _RUN.finditer(text) if self._values else ():
+            at = run.start()
+            for length in self._lengths:
+                for before, value, entity in self._values.get(text[at : at + length], ()):
+                    span = Span(at - before, at - before + len(value))
+                    if span.start >= 0 and _stands(value, text, span):
+                        found.append(
+                            Finding(entity=entity, span=span, score=1.0, recognizer="known-value")
+                        )
+        return found
+
+
+def _stands(value: str, text: str, span: Span) -> bool:
+    if not text.startswith(value, span.start):
+        return False
+    return is_structured(value) or not (_in_word(text, span.start) or _in_word(text, span.end))
+
+
+def _in_word(text: str, at: int) -> bool:
+    """Whether a position has a letter or digit on either side."""
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
 
 
 def _counts(found: Iterable[Iterable[Finding]]) -> dict[str, int]:

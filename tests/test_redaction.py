@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import perf_counter
 
 import pytest
 
@@ -58,6 +59,20 @@ def test_a_value_found_once_is_replaced_wherever_it_stands() -> None:
 def test_a_value_of_one_row_says_nothing_about_another() -> None:
     text = "My name is Erika Mustermann\nMustermann is a sample name\n"
     assert treated(text, Format.LINES) == "My name is [PERSON_1]\nMustermann is a sample name\n"
+
+
+def test_a_number_of_one_row_is_replaced_in_every_row() -> None:
+    text = "phone,note\n030 901820,-\n,ask for 030 901820 or id030 901820x\n"
+    done = treated(text, Format.CSV)
+    assert done == "phone,note\n[PHONE_1],-\n,ask for [PHONE_1] or id[PHONE_1]x\n"
+
+
+def test_many_values_in_many_pieces_take_no_longer_than_one_by_one() -> None:
+    rows = [{"mail": f"user{n}@example.com", "note": f"see user{n}"} for n in range(3000)]
+    started = perf_counter()
+    done = treated(json.dumps(rows), Format.JSON)
+    assert "@example.com" not in done
+    assert perf_counter() - started < 30  # by trying each value on each string: minutes
 
 
 @pytest.mark.parametrize("shift", [-12, -1, 0, 1, 300, 511])

@@ -301,10 +301,14 @@ def _redact(
     except OSError as error:
         _complain(one, error.strerror or type(error).__name__, tally)
     except (Refusal, DetectorUnavailable) as error:
-        _complain(one, str(error), tally)
+        code = error.code if isinstance(error, Refusal) else ""
+        _complain(one, f"{error}{_HINTS.get(code, '')}", tally)
     else:
         tally.documents += 1
         tally.findings += sum(done.counts.values())
+
+
+_HINTS = {"too_many_values": "; split the file, or number rows anew with --number record"}
 
 
 def _complain(one: Input, problem: str, tally: _Tally) -> None:
