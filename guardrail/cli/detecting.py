@@ -112,12 +112,16 @@ def load_detector(told: Detecting) -> tuple[Detector, Taxonomy]:
         raise ConfigError(
             f"--entity: there is no {name!r}; `guardrail entities` lists them" for name in unknown
         )
-    detector = build_detector(
+    detector = _build(settings)
+    if told.only:
+        return _Filtered(detector, frozenset(told.only)), taxonomy
+    return detector, taxonomy
+
+
+def _build(settings: DetectionConfig) -> Detector:
+    return build_detector(
         pipeline=settings.pipeline,
         threshold=settings.threshold,
         timeout=settings.timeout_s,
         exclude=settings.exclude,
     )
-    if told.only:
-        return _Filtered(detector, frozenset(told.only)), taxonomy
-    return detector, taxonomy

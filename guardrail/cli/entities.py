@@ -48,7 +48,9 @@ def entities(
     """List what can be found: each entity, its category, its placeholder, and what finds it.
 
     Policies speak of categories; `--entity` and `detection.exclude` of entities. A configuration
-    with a trained pipeline, or with entities of its own, finds more. With --json, every rule.
+    with a trained pipeline, or with entities of its own, finds more.
+
+    Where no placeholder is shown it carries the entity's own name. With --json, every rule.
 
     Example: **guardrail entities --country DE**
     """
@@ -65,14 +67,15 @@ def entities(
         write_json([asdict(row) for row in rows])
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("entity", "category", "placeholder", "countries"):
-        table.add_column(title, no_wrap=True)
+    widest = max((len(row.entity) for row in rows), default=0)
+    for title, width in (("entity", widest), ("category", 11), ("placeholder", 13), ("in", 2)):
+        table.add_column(title, no_wrap=True, min_width=width)
     table.add_column("found by", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(
             row.entity,
             row.category,
-            Text(row.placeholder),
+            Text("" if row.placeholder == placeholder(row.entity, 1) else row.placeholder),
             " ".join(row.countries),
             Text(", ".join(dict.fromkeys(name.partition(":")[0] for name in row.recognizers))),
         )

@@ -179,13 +179,14 @@ def _show(console: Console, name: str, report: Report) -> None:
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     table.add_column("entity", no_wrap=True)
     for title in ("labelled", "found"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("counted", no_wrap=True)
+    table.add_column("counted", no_wrap=True, min_width=10)
     for title in ("P", "R", "F1", "F2"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True, min_width=5)
     for row in (*report.rows, report.total):
         for way in _WAYS:
             first = (

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -207,7 +207,7 @@ def _excerpts(
     """Each line that holds something found; of a long one only what surrounds that."""
     text, pointer = piece.unit.text, shown_pointer(piece.path, hidden)
     first, _ = lines.at(piece.start)
-    rest = list(findings)
+    rest = deque(findings)
     start = 0
     for offset, line in enumerate(text.split("\n")):
         end = start + len(line)
@@ -219,9 +219,9 @@ def _excerpts(
             )
             if span.end > end:
                 break
-            rest.pop(0)
+            rest.popleft()
         while rest and rest[0].span.end <= end:
-            rest.pop(0)
+            rest.popleft()
         # In other formats a string's own line ends are not the file's.
         number = first + offset if not pointer else first
         for group in _near([mark for mark in marks if mark.start < mark.end], line):

@@ -132,6 +132,14 @@ def redact(
             rich_help_panel=_ASK,
         ),
     ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A consent on record, such as explicit; may be repeated.",
+            rich_help_panel=_ASK,
+        ),
+    ] = None,
     filing: Annotated[
         list[str] | None,
         typer.Option(
@@ -179,6 +187,7 @@ def redact(
                 basis=basis,
                 sector=sector,
                 agreements=frozenset(agreement or ()),
+                consents=frozenset(consent or ()),
                 filings=frozenset(filing or ()),
             )
         elif region or location or policy:
@@ -242,7 +251,9 @@ def _targets(found: Sequence[Input], output: Path | None, *, in_place: bool) -> 
         return {}
     if any(one.path == STDIN for one in found):
         fail("standard input has no name to write to; leave out --output", code=Code.USAGE)
-    targets = {one: output / one.within if output else Path(one.path) for one in found}
+    targets = {
+        one: output / one.within if output else Path(os.path.realpath(one.path)) for one in found
+    }
     sources = {os.path.realpath(one.path) for one in found}
     if output and any(os.path.realpath(path) in sources for path in targets.values()):
         fail("--output would overwrite an input; choose another folder", code=Code.USAGE)

@@ -39,7 +39,7 @@ CODES = (
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILES…]", help="Files and folders; - is standard input."),
+    typer.Argument(metavar="FILES…", help="Files and folders; - is standard input."),
 ]
 JsonLines = Annotated[
     bool,
