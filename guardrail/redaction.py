@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from types import MappingProxyType
+from typing import Protocol
 
 import regex
 
-from guardrail.detection.detector import Detector
 from guardrail.documents import Document, Format, Piece, open_document
 from guardrail.errors import Refusal
 from guardrail.policy.ladder import decide
@@ -37,6 +37,15 @@ from guardrail.types import (
     Treatment,
 )
 
+
+class Finder(Protocol):
+    """What finds: a detector, as far as documents need it."""
+
+    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
+        """Gives sorted findings, which may overlap. Raises DetectorUnavailable if it cannot."""
+        ...
+
+
 Judge = Callable[[Mapping[Category, Evidence]], Mapping[Category, Treatment]]
 """Says what happens to each category that was found. Raises Refusal where nothing may leave."""
 
@@ -46,7 +55,7 @@ MARGIN = 512
 """Code points on either side of a block that are looked at with it, so that a cut hides nothing."""
 
 
-def find(detector: Detector, unit: TextUnit) -> tuple[Finding, ...]:
+def find(detector: Finder, unit: TextUnit) -> tuple[Finding, ...]:
     """Gives what a detector finds in a text of any length, sorted; findings may overlap.
 
     Raises:
@@ -65,7 +74,7 @@ def find(detector: Detector, unit: TextUnit) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: finding.span))
 
 
-def inspect(detector: Detector, document: Document) -> tuple[tuple[Finding, ...], ...]:
+def inspect(detector: Finder, document: Document) -> tuple[tuple[Finding, ...], ...]:
     """Gives what is found in each piece of a document; findings may overlap.
 
     What cannot be read as text (base64 of a picture) is a finding as a whole, `MEDIA`.
@@ -185,7 +194,7 @@ class Redactor:
     a table. `grammar` as for `redact`.
     """
 
-    detector: Detector
+    detector: Finder
     taxonomy: Taxonomy
     judge: Judge = pseudonymise
     grammar: Grammar | None = None

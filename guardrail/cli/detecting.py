@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -10,9 +9,9 @@ from typing import Annotated, NamedTuple
 import typer
 
 from guardrail.config import DetectionConfig, load_config
-from guardrail.detection.detector import Detector, build_detector
-from guardrail.detection.patterns import Rule
+from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.errors import ConfigError
+from guardrail.redaction import Finder
 from guardrail.taxonomy import Taxonomy, load_taxonomy
 from guardrail.types import Finding, TextUnit
 
@@ -79,46 +78,45 @@ class Detecting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Filtered:
-    """A detector that tells of some entities only."""
+    """A finder that tells of some entities only."""
 
-    detector: Detector
+    finder: Finder
     only: frozenset[str]
 
-    @property
-    def rules(self) -> Sequence[Rule]:
-        return self.detector.rules
-
-    @property
-    def threshold(self) -> float:
-        return self.detector.threshold
-
     def find(self, unit: TextUnit) -> tuple[Finding, ...]:
-        return tuple(one for one in self.detector.find(unit) if one.entity in self.only)
+        return tuple(one for one in self.finder.find(unit) if one.entity in self.only)
 
 
-def load_detector(told: Detecting) -> tuple[Detector, Taxonomy]:
-    """Gives the detector that the options describe, and the taxonomy of what it finds.
+def load_finder(told: Detecting) -> tuple[Finder, Taxonomy]:
+    """Gives what finds as the options describe it, and the taxonomy of what it finds.
 
     Raises:
         ConfigError: the configuration cannot be used, or there is no such entity.
+    """
+    detector, taxonomy = load_detector(told)
+    unknown = sorted(set(told.only) - set(taxonomy.categories))
+    if unknown:
+        raise ConfigError(
+            f"--entity: there is no {name!r}; `guardrail entities` lists them" for name in unknown
+        )
+    return (_Filtered(detector, frozenset(told.only)) if told.only else detector), taxonomy
+
+
+def load_detector(told: Detecting) -> tuple[RuleDetector, Taxonomy]:
+    """Gives the detector that the options describe, whatever entities they ask for alone.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
     """
     settings = told.settings()
     try:
         taxonomy = load_taxonomy(settings.entities)
     except ValueError as error:
         raise ConfigError([f"detection.entities: {error}"]) from None
-    unknown = sorted(set(told.only) - set(taxonomy.categories))
-    if unknown:
-        raise ConfigError(
-            f"--entity: there is no {name!r}; `guardrail entities` lists them" for name in unknown
-        )
-    detector = _build(settings)
-    if told.only:
-        return _Filtered(detector, frozenset(told.only)), taxonomy
-    return detector, taxonomy
+    return _build(settings), taxonomy
 
 
-def _build(settings: DetectionConfig) -> Detector:
+def _build(settings: DetectionConfig) -> RuleDetector:
     return build_detector(
         pipeline=settings.pipeline,
         threshold=settings.threshold,

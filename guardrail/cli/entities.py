@@ -14,7 +14,7 @@ from rich.text import Text
 from guardrail.cli.detecting import Detecting, MaybeConfig, load_detector
 from guardrail.cli.terminal import Code, fail, out, told, write_json
 from guardrail.config import default_directory
-from guardrail.detection.detector import Detector
+from guardrail.detection.detector import RuleDetector
 from guardrail.regions import load_regions, within
 from guardrail.taxonomy import Taxonomy
 from guardrail.transform.placeholders import placeholder
@@ -99,7 +99,7 @@ def _places(region: str) -> frozenset[str]:
 _PREFIX = {"UK": "GB"}
 
 
-def catalogue(detector: Detector, taxonomy: Taxonomy) -> list[Listed]:
+def catalogue(detector: RuleDetector, taxonomy: Taxonomy) -> list[Listed]:
     """What a detector can find, in order of category and entity."""
     finders: dict[str, list[str]] = {}
     for rule in detector.rules:
@@ -119,11 +119,11 @@ def catalogue(detector: Detector, taxonomy: Taxonomy) -> list[Listed]:
     return sorted(rows, key=lambda row: (row.category, row.entity))
 
 
-def _recognized(detector: Detector) -> Iterable[tuple[str, str]]:
+def _recognized(detector: RuleDetector) -> Iterable[tuple[str, str]]:
     """(recognizer, entity) of what is found without a rule."""
-    for recognizer in getattr(detector, "recognizers", ()):
+    for recognizer in detector.recognizers:
         for entity in sorted(getattr(recognizer, "entities", ())):
-            yield recognizer.name, entity
+            yield getattr(recognizer, "name", type(recognizer).__name__), entity
 
 
 def _countries(entity: str) -> tuple[str, ...]:

@@ -17,14 +17,13 @@ from guardrail.cli.detecting import (
     MaybeConfig,
     Threshold,
     Without,
-    load_detector,
+    load_finder,
 )
 from guardrail.cli.findings import printable
 from guardrail.cli.terminal import Code, complain, fail, out, progress_bar, told, write_json
-from guardrail.detection.detector import Detector
 from guardrail.evaluation import Mistake, Report, Row, Sample, Score, lowered, parse_samples
 from guardrail.evaluation import evaluate as count
-from guardrail.redaction import find
+from guardrail.redaction import Finder, find
 from guardrail.spans import resolve
 from guardrail.types import Finding, TextUnit
 
@@ -81,7 +80,7 @@ def evaluate(
     asked = Detecting(config, threshold, (), tuple(without or ()))
     with told(as_json=as_json):
         sets = [(str(path), _load(path)) for path in data]
-        detector, _ = load_detector(asked)
+        detector, _ = load_finder(asked)
         if lower:
             sets = [
                 each
@@ -127,7 +126,7 @@ def _load(path: Path) -> list[Sample]:
     return samples
 
 
-def _found(detector: Detector, samples: Sequence[Sample], name: str) -> Iterator[Sequence[Finding]]:
+def _found(detector: Finder, samples: Sequence[Sample], name: str) -> Iterator[Sequence[Finding]]:
     with progress_bar(Console(stderr=True)) as progress:
         for sample in progress.track(samples, description=Path(name).name):
             yield resolve(find(detector, TextUnit(pointer="", text=sample.text)))

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from guardrail.cli.inputs import Binary, Input, read
-from guardrail.detection.detector import Detector
 from guardrail.documents import Document, Format, Piece, is_key, shown_pointer
 from guardrail.errors import DetectorUnavailable
-from guardrail.redaction import inspect
+from guardrail.redaction import Finder, inspect
 from guardrail.spans import resolve
 from guardrail.taxonomy import Taxonomy
 from guardrail.types import Category, Finding
@@ -93,7 +92,7 @@ def _finding(hit: Hit, form: Format) -> dict[str, Any]:
 
 
 def scan_input(
-    one: Input, *, detector: Detector, taxonomy: Taxonomy, excerpts: bool = False
+    one: Input, *, detector: Finder, taxonomy: Taxonomy, excerpts: bool = False
 ) -> Scanned:
     """Gives what is found in an input; with `excerpts` also the text around it.
 
@@ -116,7 +115,7 @@ def scan_document(
     document: Document,
     *,
     path: str,
-    detector: Detector,
+    detector: Finder,
     taxonomy: Taxonomy,
     excerpts: bool = False,
     first_line: int = 1,

@@ -23,7 +23,7 @@ from guardrail.cli.detecting import (
     Only,
     Threshold,
     Without,
-    load_detector,
+    load_finder,
 )
 from guardrail.cli.inputs import STDIN, Binary, Input, encode, inputs, read
 from guardrail.cli.report import counted
@@ -175,7 +175,7 @@ def redact(
     if output and in_place:
         fail("--output and --in-place exclude each other", code=Code.USAGE)
     with told():
-        detector, taxonomy = load_detector(
+        detector, taxonomy = load_finder(
             Detecting(config, threshold, tuple(entity or ()), tuple(without or ()))
         )
         journey = None

@@ -22,14 +22,14 @@ from guardrail.cli.detecting import (
     Only,
     Threshold,
     Without,
-    load_detector,
+    load_finder,
 )
 from guardrail.cli.findings import Scanned, scan_document, scan_input
 from guardrail.cli.inputs import STDIN, Binary, Input, decode, inputs
 from guardrail.cli.report import Totals, html, plain, show, summary
 from guardrail.cli.terminal import Code, complain, fail, out, progress_bar, told
-from guardrail.detection.detector import Detector
 from guardrail.documents import Format, open_document
+from guardrail.redaction import Finder
 from guardrail.taxonomy import Taxonomy
 
 CODES = (
@@ -221,9 +221,9 @@ def _scan_chunk(asked: Detecting, excerpts: bool, chunk: Sequence[Input]) -> lis
 
 
 @cache
-def _equipment(asked: Detecting) -> tuple[Detector, Taxonomy]:
+def _equipment(asked: Detecting) -> tuple[Finder, Taxonomy]:
     """The detector of this process, made once."""
-    return load_detector(asked)
+    return load_finder(asked)
 
 
 def _cores() -> int:
@@ -248,7 +248,7 @@ _STREAMED = frozenset({Format.LINES, Format.JSONL})
 
 
 def _stream(
-    form: Format, detector: Detector, taxonomy: Taxonomy, *, excerpts: bool
+    form: Format, detector: Finder, taxonomy: Taxonomy, *, excerpts: bool
 ) -> Iterator[Scanned]:
     """Scans each line of standard input when it has come; lines are numbered from 1."""
     for number, raw in enumerate(sys.stdin.buffer, start=1):
