@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from guardrail.cli import audit, demo, serve, settings
+from guardrail.cli import audit, demo, entities, evaluate, redact, scan, serve, settings
 from guardrail.cli.terminal import CODES
 
 app = typer.Typer(
@@ -47,6 +47,8 @@ def guardrail(
     See it at work:   **guardrail demo**
 
     Set it up:        **guardrail init**, then **guardrail serve**
+
+    Use it on files:  **guardrail scan**, **guardrail redact**
     """
 
 
@@ -59,6 +61,10 @@ def version() -> None:
 app.command("init", epilog=CODES)(settings.init)
 app.command("serve", epilog=CODES)(serve.serve)
 app.command("demo", epilog=CODES)(demo.demo)
+app.command("scan", epilog=scan.CODES)(scan.scan)
+app.command("redact", epilog=CODES)(redact.redact)
+app.command("entities", epilog=CODES)(entities.entities)
+app.command("evaluate", epilog=CODES)(evaluate.evaluate)
 app.add_typer(settings.config, name="config")
 app.add_typer(settings.policy, name="policy")
 app.add_typer(audit.audit, name="audit")

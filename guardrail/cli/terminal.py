@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from guardrail.config import FILE
@@ -82,6 +83,19 @@ def told(*, as_json: bool = False) -> Iterator[None]:
         for problem in problems:
             complain(problem)
         raise typer.Exit(Code.INVALID if invalid else Code.FAILED) from None
+
+
+def progress_bar(console: Console, *, hidden: bool = False) -> Progress:
+    """A bar for who watches a terminal, gone when it is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=hidden or not console.is_terminal,
+        transient=True,
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:
