@@ -1,0 +1,203 @@
+"""The recognizer of names that ships with guardrail: its models, chosen by language.
+
+It is an ordinary recognizer of guardrail's, of Presidio's (`PresidioNames`) and of spaCy's (the
+component `guardrail_names`); the weights are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import regex
+from presidio_analyzer import EntityRecognizer, RecognizerResult
+from presidio_analyzer.nlp_engine import NlpArtifacts
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from guardrail.detection.language import language_of
+from guardrail.detection.names import BIAS, Doubt, Name, NamesModel, Recall, read, split
+from guardrail.errors import ConfigError
+from guardrail.types import Finding, Kind, Span, TextUnit
+
+DIGESTS: Mapping[str, str] = {
+    "en": "",
+    "xx": "",
+}
+"""SHA-256 of the shipped weights: `en` for English, `xx` for every other language."""
+
+LABELS: Mapping[str, str] = {
+    "PERSON": "PERSON",
+    "LOCATION": "LOCATION",
+    "ORGANIZATION": "ORGANIZATION",
+}
+"""What the models call names → entities."""
+
+_CODE = regex.compile(r"[_\[\](){}=<>/\\]")
+_CAMEL = regex.compile(r"(?!Mac?\p{Lu}|O\p{Lu})\p{L}*\p{Ll}\p{Lu}\p{L}*")
+_LETTER = regex.compile(r"\p{L}")
+_DIGIT = regex.compile(r"\p{Nd}")
+
+
+@dataclass(frozen=True, slots=True)
+class NamesRecognizer:
+    """Finds people, places and organisations; safe to share between threads."""
+
+    models: Mapping[str, NamesModel] = field(repr=False)
+    recall: Recall = Recall.BALANCED
+    organizations: bool = False
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """What it may name."""
+        found = frozenset({"PERSON", "LOCATION", "STREET_ADDRESS"})
+        return found | {"ORGANIZATION"} if self.organizations else found
+
+    def find(self, unit: TextUnit) -> list[Finding]:
+        """Gives the names in the unit's text, in order."""
+        return self.examine(unit)[0]
+
+    def examine(self, unit: TextUnit) -> tuple[list[Finding], list[Doubt]]:
+        """Gives the names in the unit's text, and where else one may begin, both in order."""
+        if unit.kind is Kind.IDENTIFIER:
+            return [], []
+        names, doubts = self.read(unit.text)
+        findings = [
+            Finding(
+                entity=_entity(name.label, unit.text[name.span.start : name.span.end]),
+                span=name.span,
+                score=round(name.score, 4),
+                recognizer="guardrail:names",
+            )
+            for name in names
+            if self.organizations or name.label != "ORGANIZATION"
+        ]
+        return findings, doubts
+
+    def read(self, text: str) -> tuple[list[Name], list[Doubt]]:
+        """Gives every name, organisations included, that does not look like a piece of code."""
+        words, starts = split(text)
+        if not words:
+            return [], []
+        model = self._model(text, words)
+        bias = BIAS[self.recall]
+        if not any(word[0].isupper() for word, _ in words):
+            bias += _CASELESS
+        probabilities = model.probabilities(words)
+        found = model.decode(probabilities, words, starts, bias)
+        return (
+            [name for name in found if not _looks_like_code(text, name.span)],
+            model.doubts(probabilities, words, starts),
+        )
+
+    def _model(self, text: str, words: Sequence[tuple[str, bool]]) -> NamesModel:
+        language = language_of(text, (word for word, _ in words))
+        return self.models["en" if language in ("en", "") else "xx"]
+
+
+_CASELESS = 1.0
+"""Added to the bias of a text without capitals, in which the model is less sure of names."""
+
+
+def _looks_like_code(text: str, span: Span) -> bool:
+    value = text[span.start : span.end]
+    return (
+        _CODE.search(value) is not None
+        or _CAMEL.fullmatch(value) is not None
+        or not _LETTER.search(value)
+    )
+
+
+def _entity(label: str, value: str) -> str:
+    if label == "LOCATION" and _DIGIT.search(value):
+        return "STREET_ADDRESS"
+    return LABELS[label]
+
+
+@lru_cache(maxsize=1)
+def load_models() -> Mapping[str, NamesModel]:
+    """Gives the shipped models, loaded once.
+
+    Raises:
+        ConfigError: a file of weights is missing or is not the one that was shipped.
+    """
+    folder = Path(str(resources.files("guardrail.detection"))) / "weights"
+    try:
+        return {name: read(folder / f"{name}.npz", digest) for name, digest in DIGESTS.items()}
+    except (OSError, ValueError) as error:
+        reason = error if isinstance(error, ValueError) else type(error).__name__
+        raise ConfigError([f"detection: the names model cannot be loaded: {reason}"]) from None
+
+
+def load_names(recall: Recall = Recall.BALANCED, *, organizations: bool = False) -> NamesRecognizer:
+    """Gives the recognizer with the shipped models.
+
+    Raises:
+        ConfigError: as `load_models` does.
+    """
+    return NamesRecognizer(load_models(), recall, organizations)
+
+
+class PresidioNames(EntityRecognizer):  # type: ignore[misc]  # Presidio has no types
+    """The same names for Presidio's analyzer: `registry.add_recognizer(PresidioNames())`."""
+
+    def __init__(self, recall: Recall = Recall.BALANCED, supported_language: str = "en") -> None:
+        self._recognizer = load_names(recall, organizations=True)
+        super().__init__(
+            supported_entities=sorted(LABELS.values()),
+            supported_language=supported_language,
+            name="GuardrailNames",
+        )
+
+    def load(self) -> None:
+        """Nothing is left to load."""
+
+    def analyze(
+        self, text: str, entities: Iterable[str], nlp_artifacts: NlpArtifacts | None = None
+    ) -> list[RecognizerResult]:
+        """Gives the names whose type is among `entities`."""
+        wanted = frozenset(entities)
+        return [
+            RecognizerResult(LABELS[n.label], n.span.start, n.span.end, n.score)
+            for n in self._recognizer.read(text)[0]
+            if LABELS[n.label] in wanted
+        ]
+
+
+@Language.factory("guardrail_names", default_config={"recall": "balanced"})
+def _component(nlp: Language, name: str, recall: str) -> _Component:
+    return _Component(load_names(Recall(recall), organizations=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """Sets `doc.ents`: `spacy.blank("en").add_pipe("guardrail_names")`."""
+
+    recognizer: NamesRecognizer
+
+    def __call__(self, doc: Doc) -> Doc:
+        spans = (
+            doc.char_span(n.span.start, n.span.end, label=n.label, alignment_mode="expand")
+            for n in self.recognizer.read(doc.text)[0]
+        )
+        doc.set_ents([span for span in spans if span is not None], default="outside")
+        return doc
+
+    def to_bytes(self, **_options: Any) -> bytes:
+        """The weights ship with guardrail, so that a saved pipeline need not hold them."""
+        return b""
+
+    def from_bytes(self, _data: bytes, **_options: Any) -> _Component:
+        """Itself."""
+        return self
+
+    def to_disk(self, _path: Path, **_options: Any) -> None:
+        """Writes nothing; see `to_bytes`."""
+
+    def from_disk(self, _path: Path, **_options: Any) -> _Component:
+        """Itself."""
+        return self
