@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guardrail.evaluation import Mention, Report, Sample, evaluate, lowered, parse_samples
 from rich.console import Console
 from rich.progress import Progress
 
 from guardrail.detection.detector import RuleDetector, build_detector
+from guardrail.evaluation import Mention, Report, Sample, evaluate, lowered, parse_samples
 from guardrail.types import TextUnit
 
 OWN = Path(__file__).resolve().parent.parent / "training" / "eval"
