@@ -89,9 +89,9 @@ class AppDetectionConfig(_Table):
     thresholds: Mapping[str, Score] = Field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = Field(default=(), repr=False)
     allow_files: tuple[Path, ...] = ()
-    deny: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    deny: Mapping[str, tuple[str, ...]] = Field(default_factory=dict, repr=False)
     deny_files: Mapping[str, Path] = Field(default_factory=dict)
 
 
@@ -165,9 +165,9 @@ class DetectionConfig(_Table):
     timeout_s: float = Field(default=TIMEOUT, gt=0)
     exclude: frozenset[str] = frozenset()
     entities: Mapping[str, str] = Field(default_factory=dict)
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = Field(default=(), repr=False)
     allow_files: tuple[Path, ...] = ()
-    deny: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    deny: Mapping[str, tuple[str, ...]] = Field(default_factory=dict, repr=False)
     deny_files: Mapping[str, Path] = Field(default_factory=dict)
 
 

@@ -233,7 +233,7 @@ def test_what_detection_is_told_reaches_the_detector(folder: Path) -> None:
     assert [f.entity for f in others] == ["PERSON", "PERSON", "STAFF_NUMBER"]
     assert isinstance(detector, RuleDetector)
     assert detector.timeout == 7
-    assert "Zoe" not in repr(built.deployment)
+    assert "Zoe" not in repr(built)
 
 
 def test_a_default_path_begins_at_the_file_too(

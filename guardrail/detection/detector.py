@@ -104,7 +104,7 @@ def build_detector(
     detector = RuleDetector(
         rules=tuple(rules),
         whole=tuple(whole),
-        recognizers=tuple(named),
+        recognizers=tuple(one for one in named if one.entities),
         ignored=frozenset({ORGANIZATION} if organizations == "off" else ()),
     )
     if not problems:

@@ -115,13 +115,12 @@ class RuleDetector:
             DetectorUnavailable: a recognizer failed, or all took too long. The cause is dropped,
                 since its message may hold the text.
         """
+        keep = self.selection(app).keep
         try:
             found = self._find_all(units)
+            return [keep(unit.text, seen) for unit, seen in zip(units, found, strict=True)]
         except Exception as error:
             failure = type(error).__name__
-        else:
-            keep = self.selection(app).keep
-            return [keep(unit.text, seen) for unit, seen in zip(units, found, strict=True)]
         # Raised out here, where no handled error becomes its `__context__`.
         raise DetectorUnavailable(f"detection failed ({failure})")
 
@@ -145,7 +144,7 @@ class RuleDetector:
         # A recognizer gets pieces, so that a long text needs no more memory and is stopped in time.
         parts = [
             (at, view, offset, replace(units[at], text=text))
-            for at, view in seen
+            for at, view in (seen if self.recognizers else ())
             for offset, text in pieces(view.text)
         ]
         for recognizer in self.recognizers:
@@ -154,11 +153,15 @@ class RuleDetector:
                 answers = find_all(recognizer, [unit for _, _, _, unit in batch])
                 for (at, view, offset, _), answer in zip(batch, answers, strict=True):
                     for finding in answer:
+                        start, end = finding.span.start + offset, finding.span.end + offset
+                        if not offset <= start < end <= len(view.text):
+                            raise ValueError("a recognizer found what lies outside of the text")
                         if finding.score >= self.threshold and finding.entity not in self.ignored:
-                            start, end = finding.span.start + offset, finding.span.end + offset
-                            found[at].append(replace(finding, span=view.original(Span(start, end))))
+                            span = view.original(Span(start, end))
+                            found[at].append(replace(finding, span=span))
         self._left(deadline)
-        return [tuple(sorted(findings, key=lambda f: f.span)) for findings in found]
+        # What two pieces share, or two readings, is found twice.
+        return [tuple(sorted(dict.fromkeys(all_), key=lambda f: f.span)) for all_ in found]
 
     def _match(self, unit: TextUnit, view: View, deadline: float) -> Iterator[Finding]:
         # The name of the field stands where a label would: `{"ssn": …}` reads like `ssn: …`.

@@ -11,12 +11,13 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
 from presidio_analyzer.predefined_recognizers import GLiNERRecognizer
 
-from guardrail.detection.labels import LABELS, PROMPTS
+from guardrail.detection.labels import LABELS, PROMPTS, meaning
 from guardrail.detection.pieces import pieces
 from guardrail.errors import ConfigError
 from guardrail.types import Finding, Kind, Span, TextUnit
@@ -67,6 +68,7 @@ class ModelRecognizer:
             for at, unit in enumerate(units)
             if unit.kind is Kind.PROSE
             for offset, piece in pieces(unit.text, size=self.piece, overlap=self.overlap)
+            if piece.strip()
         ]
         for first in range(0, len(asked), _AT_ONCE):
             some = asked[first : first + _AT_ONCE]
@@ -112,7 +114,7 @@ def load_transformers(
             stride=min(64, longest // 4),  # what is longer is read in parts, and not cut off
         )
     said = {_bare(label) for label in model.config.id2label.values()}
-    known = {**LABELS, **labels}
+    known = meaning(LABELS, labels)
     meant = {label: known[label] for label in said if label in known}
     if not meant:
         raise ConfigError(
@@ -122,10 +124,17 @@ def load_transformers(
             ]
         )
 
+    lock = Lock()  # a tokenizer serves one thread at a time
+
     def predict(texts: Sequence[str]) -> list[list[Named]]:
+        with lock:
+            answers = pipe(list(texts))
         return [
-            [(_bare(n["entity_group"]), n["start"], n["end"], float(n["score"])) for n in named]
-            for named in pipe(list(texts))
+            [
+                (_bare(n["entity_group"]), int(n["start"]), int(n["end"]), float(n["score"]))
+                for n in answer
+            ]
+            for answer in answers
         ]
 
     return ModelRecognizer(
@@ -146,7 +155,7 @@ def load_gliner(name: str, *, labels: Mapping[str, str], allow_download: bool) -
         ConfigError: the extra is not installed, or the model is not on this machine.
     """
     _extra("gliner", "gliner")
-    asked = {**PROMPTS, **labels}
+    asked = dict(meaning(PROMPTS, labels))
     with _told(f"gliner:{name}"), _offline(not allow_download):
         recognizer = GLiNERRecognizer(
             model_name=name,
@@ -155,10 +164,14 @@ def load_gliner(name: str, *, labels: Mapping[str, str], allow_download: bool) -
             local_files_only=not allow_download,
         )
 
+    lock = Lock()  # as above
+
     def predict(texts: Sequence[str]) -> list[list[Named]]:
+        with lock:
+            answers = [recognizer.analyze(text, []) for text in texts]
         return [
-            [(r.entity_type, r.start, r.end, float(r.score)) for r in recognizer.analyze(text, [])]
-            for text in texts
+            [(said.entity_type, said.start, said.end, float(said.score)) for said in answer]
+            for answer in answers
         ]
 
     meant = MappingProxyType({entity: entity for entity in asked.values()})

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import spacy
 from spacy.language import Language
 
-from guardrail.detection.labels import LABELS
+from guardrail.detection.labels import LABELS, meaning
 from guardrail.detection.models import load_gliner, load_transformers
 from guardrail.detection.recognizer import Recognizer
 from guardrail.detection.remote import load_presidio
@@ -124,7 +124,7 @@ def _spacy(name: str, options: NameOptions) -> SpacyRecognizer:
                 "the path of a pipeline's directory, or use 'blank:en'"
             ]
         ) from None
-    labels = MappingProxyType({**LABELS, **options.labels})
+    labels = meaning(LABELS, options.labels)
     return SpacyRecognizer(pipeline=pipeline, name=f"spacy:{name}", labels=labels)
 
 

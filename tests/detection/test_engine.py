@@ -103,8 +103,7 @@ def test_no_recognizer_is_shown_more_than_a_bounded_size_at_once() -> None:
 def test_what_lies_on_the_edge_of_a_piece_is_found_where_it_stands() -> None:
     text = "Ada" * PIECE
     (found,) = detector(Names()).find_all(units(text))
-    covered = {at for f in found for at in range(f.span.start, f.span.end)}
-    assert covered == set(range(len(text)))
+    assert [f.span for f in found] == [Span(at, at + 3) for at in range(0, len(text), 3)]
 
 
 def test_all_units_share_one_time_limit() -> None:
@@ -118,6 +117,19 @@ def test_all_units_share_one_time_limit() -> None:
     with pytest.raises(DetectorUnavailable, match="TimeoutError"):
         hasty.find_all(asked)
     assert clock.now == 110  # it stopped there
+
+
+@pytest.mark.parametrize("span", [Span(-1, 2), Span(0, 99), Span(2, 2), Span(2, 1)], ids=str)
+def test_what_lies_outside_of_the_text_makes_detection_unavailable(span: Span) -> None:
+    @dataclass(frozen=True)
+    class Wild:
+        entities: frozenset[str] = frozenset({"PERSON"})
+
+        def find(self, unit: TextUnit) -> list[Finding]:
+            return [Finding(entity="PERSON", span=span, score=0.9, recognizer="wild")]
+
+    with pytest.raises(DetectorUnavailable, match="ValueError"):
+        RuleDetector(rules=(), recognizers=(Wild(),)).find(*units("Ada"))
 
 
 def test_a_recognizer_that_is_late_with_its_last_answer_is_too_late() -> None:
