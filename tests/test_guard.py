@@ -148,6 +148,7 @@ class Dead:
 
     error: type[BaseException]
     rules: Sequence[Rule] = ()
+    entities: frozenset[str] = frozenset()
     light: int = 0
 
     def selection(self, app: str) -> Selection:

@@ -34,6 +34,11 @@ class Detector(Protocol):
         ...
 
     @property
+    def entities(self) -> frozenset[str]:
+        """Every entity that can be found."""
+        ...
+
+    @property
     def light(self) -> int:
         """Bytes of a request up to which `find_all` is quick enough for an event loop."""
         ...

@@ -132,6 +132,15 @@ def test_what_lies_outside_of_the_text_makes_detection_unavailable(span: Span) -
         RuleDetector(rules=(), recognizers=(Wild(),)).find(*units("Ada"))
 
 
+def test_an_answer_for_other_units_makes_detection_unavailable() -> None:
+    class Short(Names):
+        def find_all(self, units: Sequence[TextUnit]) -> list[list[Finding]]:
+            return super().find_all(units)[1:]
+
+    with pytest.raises(DetectorUnavailable, match="ValueError"):
+        detector(Short()).find_all(units("Ada", "Ada a@x"))
+
+
 def test_a_recognizer_that_is_late_with_its_last_answer_is_too_late() -> None:
     clock = Clock()
     one = detector(Names(before=clock.work), timeout=0.5, clock=clock)
