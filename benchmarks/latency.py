@@ -435,8 +435,9 @@ async def _steps(built: Built, characters: int, number: int) -> dict[str, float]
         body = read_body(raw, content_type="application/json")
         tuple(leaves(body.payload, protocol.request))
     with timed("detect"):
-        guard.detector.find(TextUnit(pointer="/messages/0/content", text=text, kind=Kind.PROSE))
-    inspection = inspect(guard, [(body, protocol)], vault=vault)
+        unit = TextUnit(pointer="/messages/0/content", text=text, kind=Kind.PROSE)
+        guard.detector.find_all([unit], app="default")
+    inspection = inspect(guard, [(body, protocol)], vault=vault, app="default")
     with timed("decide"):
         decision = judge(
             guard,
@@ -512,7 +513,8 @@ def compare_detection(
         for number in range(-2, runs.presidio):
             text = prompt(characters, seed=f"presidio/{characters}/{number}")
             start = time.perf_counter()
-            resolve(detector.find(TextUnit(pointer="/content", text=text, kind=Kind.PROSE)))
+            unit = TextUnit(pointer="/content", text=text, kind=Kind.PROSE)
+            resolve(*detector.find_all([unit], app="default"))
             middle = time.perf_counter()
             analyzer.analyze(text, language="en")
             end = time.perf_counter()

@@ -1,20 +1,18 @@
 """A kind of personal data that only one company knows: its staff numbers.
 
-The configuration puts the entity into a category, so that policies know what it is; a rule finds
-it, in requests and in answers, whole and streamed. Needs OPENAI_API_KEY, or OPENAI_BASE_URL.
+The configuration puts the entity into a category, so that policies know what it is; the patterns in
+`own_entity.yaml` find it, in requests and in answers, whole and streamed. Needs OPENAI_API_KEY, or
+OPENAI_BASE_URL.
 """
 
 import os
 from contextlib import closing
-from dataclasses import replace
+from pathlib import Path
 
 import httpx2  # with openai before version 3: httpx
 from openai import OpenAI
 
-from guardrail.config import Built, build, load_config
-from guardrail.detection.detector import build_detector
-from guardrail.detection.patterns import Rule
-from guardrail.guard import build_guard
+from guardrail.config import build, load_config
 from guardrail.transport import transports
 
 CONFIG = {
@@ -30,29 +28,18 @@ CONFIG = {
             "models": ["gpt-*"],
         }
     },
-    "detection": {"entities": {"STAFF_NUMBER": "national-id"}},
+    "detection": {
+        "entities": {"STAFF_NUMBER": "national-id"},
+        "recognizers": [str(Path(__file__).with_suffix(".yaml"))],
+    },
 }
-STAFF_NUMBER = Rule(
-    entity="STAFF_NUMBER", name="staff-number", pattern=r"(?<!\w)S-\d{6}(?!\w)", score=0.9
-)
-
-
-def with_rule(built: Built, rule: Rule) -> Built:
-    """The same deployment, whose detector knows one rule more."""
-    known, guard = build_detector(), built.deployment.guard
-    guard = build_guard(
-        detector=replace(known, rules=(*known.rules, rule)),
-        policies=guard.policies,
-        taxonomy=guard.taxonomy,
-        key=guard.key,
-    )
-    return replace(built, deployment=replace(built.deployment, guard=guard))
-
 
 if __name__ == "__main__":
-    with closing(with_rule(build(load_config(CONFIG)), STAFF_NUMBER)) as built:
-        transport, _ = transports(httpx2)
-        with OpenAI(http_client=httpx2.Client(transport=transport(built))) as client:
-            asked = {"role": "user", "content": "When did S-204711 start?"}
-            answer = client.chat.completions.create(model="gpt-4o", messages=[asked])  # type: ignore[list-item]  # a plain dict stands for the SDK's own
-            print(answer.choices[0].message.content)
+    transport, _ = transports(httpx2)
+    with (
+        closing(build(load_config(CONFIG))) as built,
+        OpenAI(http_client=httpx2.Client(transport=transport(built))) as client,
+    ):
+        asked = {"role": "user", "content": "When did S-204711 start, and badge no. 330215?"}
+        answer = client.chat.completions.create(model="gpt-4o", messages=[asked])  # type: ignore[list-item]  # a plain dict stands for the SDK's own
+        print(answer.choices[0].message.content)

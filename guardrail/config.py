@@ -14,8 +14,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -37,14 +38,16 @@ from pydantic_settings import (
 from guardrail.audit.log import AuditLog
 from guardrail.audit.stores.sqlite import SqliteStore
 from guardrail.context import App
-from guardrail.detection.detector import build_detector
+from guardrail.detection.detector import NAMES, TIMEOUT, RuleDetector, build_detector
+from guardrail.detection.lists import read_list
+from guardrail.detection.selection import Preferences
 from guardrail.errors import ConfigError
 from guardrail.exchange import Deployment, Limits
-from guardrail.guard import build_guard
+from guardrail.guard import build_guard, holds_on_streams
 from guardrail.policy.loader import load_policies, selftest
 from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
-from guardrail.taxonomy import load_taxonomy
+from guardrail.taxonomy import Taxonomy, load_taxonomy
 from guardrail.transform.vault import Vaults
 from guardrail.types import Endpoint, Principal, TextUnit
 
@@ -72,6 +75,26 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Score = Annotated[float, Field(gt=0, le=1)]
+
+
+class AppDetectionConfig(_Table):
+    """`[apps.<id>.detection]`: what of all that is found counts for one app.
+
+    `exclude`, `allow` and `deny` add to those of `[detection]`; `only`, unless empty, lists the
+    entities that count.
+    """
+
+    threshold: Score | None = None
+    thresholds: Mapping[str, Score] = Field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+    allow: tuple[str, ...] = Field(default=(), repr=False)
+    allow_files: tuple[Path, ...] = ()
+    deny: Mapping[str, tuple[str, ...]] = Field(default_factory=dict, repr=False)
+    deny_files: Mapping[str, Path] = Field(default_factory=dict)
+
+
 class AppConfig(_Table):
     """`[apps.<id>]`: a calling application and what holds for its requests.
 
@@ -91,6 +114,7 @@ class AppConfig(_Table):
     consents: frozenset[str] = frozenset()
     filings: frozenset[str] = frozenset()
     trust_headers: bool = False
+    detection: AppDetectionConfig = AppDetectionConfig()
 
 
 class EndpointConfig(_Table):
@@ -121,17 +145,30 @@ class PoliciesConfig(_Table):
 
 
 class DetectionConfig(_Table):
-    """`[detection]`: what finds personal data. `pipeline` is a spaCy pipeline's name or path.
+    """`[detection]`: what finds personal data, and what of it counts.
 
-    `threshold` is the least score in [0, 1] that counts, `timeout_s` is per rule, `exclude` lists
-    entities not to look for, `entities` adds `{ENTITY = "category"}` rows to the taxonomy.
+    `names` lists who finds names, `recognizers` files of rules. `threshold` is the least score in
+    [0, 1] that counts, `timeout_s` is for all texts of a request, `exclude` lists entities not to
+    look for, `entities` adds `{ENTITY = "category"}` rows to the taxonomy. `allow` lists texts that
+    are no findings, `deny` texts that are.
     """
 
-    pipeline: str = "blank:en"
-    threshold: float = Field(default=0.4, gt=0, le=1)
-    timeout_s: float = Field(default=2.0, gt=0)
+    names: tuple[str, ...] = NAMES
+    languages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")], ...] = ()
+    recall: Literal["precise", "balanced", "strict"] = "balanced"
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    organizations: Literal["off", "review", "on"] = "off"
+    allow_download: bool = False
+    recognizers: tuple[Path, ...] = ()
+    threshold: Score = 0.4
+    thresholds: Mapping[str, Score] = Field(default_factory=dict)
+    timeout_s: float = Field(default=TIMEOUT, gt=0)
     exclude: frozenset[str] = frozenset()
     entities: Mapping[str, str] = Field(default_factory=dict)
+    allow: tuple[str, ...] = Field(default=(), repr=False)
+    allow_files: tuple[Path, ...] = ()
+    deny: Mapping[str, tuple[str, ...]] = Field(default_factory=dict, repr=False)
+    deny_files: Mapping[str, Path] = Field(default_factory=dict)
 
 
 class AuditConfig(_Table):
@@ -311,13 +348,35 @@ def _anchored(config: Config, base: Path) -> Config:
     def anchor(path: Path | None) -> Path | None:
         return path if path is None or path.is_absolute() else base / path
 
+    def settled(table: DetectionConfig | AppDetectionConfig) -> Any:
+        lists: dict[str, Any] = {
+            "allow_files": tuple(base / path for path in table.allow_files),
+            "deny_files": {entity: base / path for entity, path in table.deny_files.items()},
+        }
+        if isinstance(table, DetectionConfig):
+            lists["recognizers"] = tuple(base / path for path in table.recognizers)
+            lists["names"] = tuple(_model_at(base, name) for name in table.names)
+        return table.model_copy(update=lists)
+
     return config.model_copy(
         update={
+            "apps": {
+                name: app.model_copy(update={"detection": settled(app.detection)})
+                for name, app in config.apps.items()
+            },
+            "detection": settled(config.detection),
             "policies": PoliciesConfig(directory=anchor(config.policies.directory)),
             "regions": PoliciesConfig(directory=anchor(config.regions.directory)),
             "audit": config.audit.model_copy(update={"path": anchor(config.audit.path)}),
         }
     )
+
+
+def _model_at(base: Path, name: str) -> str:
+    """The name with the path of its model's folder, where it names one."""
+    kind, _, rest = name.partition(":")
+    is_folder = kind in ("spacy", "hf", "gliner") and rest and (base / rest).is_dir()
+    return f"{kind}:{base / rest}" if is_folder else name
 
 
 def default_directory(name: str) -> Path:
@@ -376,12 +435,7 @@ def build(config: Config) -> Built:
     )
     _check_words(config, policies.vocabulary)
     selftest(policies)
-    detector = build_detector(
-        pipeline=config.detection.pipeline,
-        threshold=config.detection.threshold,
-        timeout=config.detection.timeout_s,
-        exclude=config.detection.exclude,
-    )
+    detector = _detector(config, taxonomy)
     # The first text is slow: libraries load their tables then. Better now than for a caller.
     detector.find(TextUnit(pointer="", text="first.last@example.com, +49 30 901820, 4111 1111"))
     key = config.pseudonyms.key
@@ -411,6 +465,49 @@ def build(config: Config) -> Built:
             )
             for name, one in config.endpoints.items()
         },
+    )
+
+
+def _detector(config: Config, taxonomy: Taxonomy) -> RuleDetector:
+    found = config.detection
+    general = _preferences("detection", found)
+    return build_detector(
+        names=found.names,
+        languages=found.languages,
+        recall=found.recall,
+        labels=found.labels,
+        organizations=found.organizations,
+        allow_download=found.allow_download,
+        recognizers=found.recognizers,
+        threshold=found.threshold,
+        thresholds=general.thresholds,
+        timeout=found.timeout_s,
+        exclude=general.exclude,
+        allow=general.allow,
+        deny=general.deny,
+        apps={
+            name: _preferences(f"apps.{name}.detection", app.detection)
+            for name, app in config.apps.items()
+            if app.detection != AppDetectionConfig()
+        },
+        taxonomy=taxonomy,
+        streams=holds_on_streams,
+    )
+
+
+def _preferences(table: str, config: DetectionConfig | AppDetectionConfig) -> Preferences:
+    allowed = [read_list(path, setting=f"{table}.allow_files") for path in config.allow_files]
+    denied = dict(config.deny)
+    for entity, path in config.deny_files.items():
+        listed = read_list(path, setting=f"{table}.deny_files.{entity}")
+        denied[entity] = (*denied.get(entity, ()), *listed)
+    return Preferences(
+        threshold=config.threshold,
+        thresholds=config.thresholds,
+        exclude=config.exclude,
+        only=config.only if isinstance(config, AppDetectionConfig) else frozenset(),
+        allow=(*config.allow, *chain.from_iterable(allowed)),
+        deny=denied,
     )
 
 

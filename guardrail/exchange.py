@@ -372,7 +372,7 @@ class Exchange:
             self._route = self._target
             return (Forward(body=event.body, query=event.query, route=self._target),)
         guard = self._deployment.guard
-        inspection = inspect(guard, bodies, vault=self._vault)
+        inspection = inspect(guard, bodies, vault=self._vault, app=self._context.principal.id)
         if not sent and not inspection.counts:
             self._state = State.DECIDED
             self._route = self._target

@@ -21,6 +21,7 @@ import regex
 
 from guardrail.detection.detector import Detector
 from guardrail.detection.patterns import Rule
+from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError, GuardrailError, Refusal
 from guardrail.policy.ladder import decide, decide_output, may_process_unaudited, may_restore
 from guardrail.policy.loader import PolicyStore
@@ -110,6 +111,15 @@ def build_guard(
     )
 
 
+def holds_on_streams(rule: Rule) -> bool:
+    """Whether a rule can be enforced on a stream."""
+    try:
+        compile_rules([_stream_rule(rule)])
+    except ValueError:
+        return False
+    return True
+
+
 def _stream_rule(rule: Rule) -> StreamRule:
     return StreamRule(
         name=rule.name,
@@ -155,43 +165,63 @@ class Inspection:
     counts: Mapping[str, int]
 
 
-def inspect(guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vault) -> Inspection:
-    """Gives what is personal in a request.
+def inspect(
+    guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vault, app: str
+) -> Inspection:
+    """Gives what is personal in a request, as far as it counts for an app.
 
     Values that this conversation's vault knows are found again wherever they stand.
 
     Raises:
-        DetectorUnavailable: a recognizer failed; nothing may leave.
+        DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
     """
     known = known_values({entry.original: entry.entity for entry in vault})
-    parts = []
-    for body, protocol in bodies:
-        found = tuple(leaves(body.payload, protocol.request))
-        findings = tuple(_find(guard, leaf, known) for leaf in found)
-        parts.append(Part(body=body, leaves=found, findings=findings))
-    return _summarise(guard, parts)
+    read = [tuple(leaves(body.payload, protocol.request)) for body, protocol in bodies]
+    units = [_unit(leaf) for found in read for leaf in found if _is_text(leaf)]
+    detected = iter(guard.detector.find_all(units, app=app))
+    selection = guard.detector.selection(app)
+    counts: Counter[str] = Counter()
+
+    def findings(leaf: Leaf) -> Iterator[Finding]:
+        if not _is_text(leaf):
+            yield from _opaque(leaf)
+            return
+        for finding in next(detected):
+            if selection.reviews(finding):
+                counts[finding.entity] += 1
+            else:
+                yield finding
+        yield from known(leaf.text)
+
+    parts = [
+        Part(body=body, leaves=found, findings=tuple(tuple(findings(leaf)) for leaf in found))
+        for (body, _), found in zip(bodies, read, strict=True)
+    ]
+    return _summarise(guard, parts, counts)
 
 
-def _find(guard: Guard, leaf: Leaf, known: Callable[[str], list[Finding]]) -> tuple[Finding, ...]:
-    entity = _OPAQUE.get(leaf.action)
-    if entity is not None:
-        if leaf.action is Action.PERSON_ID and not leaf.text:
-            return ()
-        span = Span(0, len(leaf.text))
-        return (Finding(entity=entity, span=span, score=1.0, recognizer="protocol"),)
-    if not leaf.text:
-        return ()
+def _is_text(leaf: Leaf) -> bool:
+    return leaf.action not in _OPAQUE and bool(leaf.text)
+
+
+def _unit(leaf: Leaf) -> TextUnit:
     identifier = leaf.action in (Action.IDENTIFIER, Action.STRUCTURE)
-    unit = TextUnit(
+    return TextUnit(
         pointer=leaf.pointer,
         text=leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
     )
-    return (*guard.detector.find(unit), *known(leaf.text))
 
 
-def _summarise(guard: Guard, parts: Sequence[Part]) -> Inspection:
-    counts: Counter[str] = Counter()
+def _opaque(leaf: Leaf) -> Iterator[Finding]:
+    entity = _OPAQUE.get(leaf.action)
+    if entity and (leaf.text or leaf.action is not Action.PERSON_ID):
+        span = Span(0, len(leaf.text))
+        yield Finding(entity=entity, span=span, score=1.0, recognizer="protocol")
+
+
+def _summarise(guard: Guard, parts: Sequence[Part], reviewed: Mapping[str, int]) -> Inspection:
+    counts = Counter(reviewed)
     surest: dict[Category, float] = {}
     totals: Counter[Category] = Counter()
     for part in parts:
@@ -477,12 +507,14 @@ def build_filter(
     """
     masked: Counter[str] = Counter()
     active: dict[StreamRule, Rewrite] = {}
+    selection = guard.detector.selection(context.principal.id)
     for category, rules in guard.rules_by_category.items():
         treatment, _ = decide_output(guard.policies, context, category, endpoint=endpoint)
         if treatment is not Treatment.CLEAR:
             for rule in rules:
-                masker = _masker(guard, rule, category, treatment, masked)
-                active[guard.stream_rules[rule.name]] = masker
+                if not selection.ignores(rule.entity, rule.name):
+                    masker = _masker(guard, selection, rule, category, treatment, masked)
+                    active[guard.stream_rules[rule.name]] = masker
 
     def restoring(sink: Sink, declared: bool) -> Rewrite:
         @cache
@@ -510,7 +542,12 @@ def build_filter(
 
 
 def _masker(
-    guard: Guard, rule: Rule, category: Category, treatment: Treatment, masked: Counter[str]
+    guard: Guard,
+    selection: Selection,
+    rule: Rule,
+    category: Category,
+    treatment: Treatment,
+    masked: Counter[str],
 ) -> Rewrite:
     word = guard.taxonomy.label(rule.entity)
 
@@ -519,7 +556,7 @@ def _masker(
         if rule.group:
             match = rule.compiled.match(left + matched, len(left))
             value = match.group(rule.group) if match else matched
-        if rule.judge(value, left) < guard.detector.threshold:
+        if rule.judge(value, left) < selection.least(rule.entity) or value in selection.allow:
             return None
         if treatment is Treatment.BLOCKED:
             raise Blocked(category)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from datetime import UTC, datetime
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+
 from guardrail.audit.event import event_id
 from guardrail.config import Built
 from guardrail.context import App, derive_context
-from guardrail.errors import Refusal
-from guardrail.exchange import Door, Exchange, Headers
+from guardrail.errors import PolicyUnavailable, Refusal
+from guardrail.exchange import (
+    Command,
+    Door,
+    Event,
+    Exchange,
+    Headers,
+    RequestReceived,
+    RequestRefused,
+)
 from guardrail.policy.loader import selftest
 from guardrail.routing.routes import Route
 from guardrail.transform.vault import Vault
@@ -79,3 +91,48 @@ def open_exchange(
         target=target,
     )
     return exchange, refusal
+
+
+def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
+    """Gives what an event leads to, on a thread on which the policy engine is proven."""
+    try:
+        prove_thread(built)
+    except PolicyUnavailable:
+        event = RequestRefused(
+            status=503,
+            code="guardrail_unavailable",
+            message="the policy engine fails its self-test on this thread",
+        )
+    return exchange.receive(event)
+
+
+async def advance_async(built: Built, exchange: Exchange, event: Event) -> list[Command]:
+    """Gives what an event leads to; a request that takes long to read is read on another thread.
+
+    Only so many are at once: the others wait, so that they neither starve the event loop nor take
+    memory without end.
+    """
+    if isinstance(event, RequestReceived) and not _is_light(built, event):
+        return await to_thread.run_sync(advance, built, exchange, event, limiter=_readers())
+    return advance(built, exchange, event)
+
+
+def _is_light(built: Built, event: RequestReceived) -> bool:
+    encodings = {v.strip().lower() for k, v in event.headers if k == b"content-encoding"}
+    if encodings - {b"", b"identity"}:
+        return False  # who knows how much it is
+    size = len(event.body) + len(event.query) + sum(map(len, event.envelope))
+    return size <= built.deployment.guard.detector.light
+
+
+_limiter: RunVar[CapacityLimiter] = RunVar("guardrail readers")
+
+
+def _readers() -> CapacityLimiter:
+    """The limiter of this event loop: as many threads as can be busy at once, two at least."""
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = CapacityLimiter(max(2, os.cpu_count() or 2))
+        _limiter.set(limiter)
+        return limiter

@@ -35,7 +35,7 @@ LITERAL = "LITERAL"
 """Entity of text that merely looks like a placeholder; it is escaped and always restored."""
 
 _ROWS: Mapping[str, str] = {
-    "name": "PERSON",
+    "name": "PERSON ORGANIZATION",
     "contact": "EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS",
     "online-id": "IP_ADDRESS MAC_ADDRESS URL UUID USER_ID CRYPTO",
     "location": "LOCATION CA_POSTAL_CODE DE_PLZ UK_POSTCODE COORDINATES",
@@ -57,7 +57,7 @@ _ROWS: Mapping[str, str] = {
         "US_PRIOR_AUTHORIZATION_NUMBER US_REFERRAL_NUMBER MEDICATION"
     ),
     "vehicle": "DE_KFZ UK_VEHICLE_REGISTRATION VEHICLE_REGISTRATION",
-    "race": "RACE",
+    "race": "RACE NRP",
     "religion": "RELIGION",
     "politics": "POLITICAL_OPINION",
     "union": "TRADE_UNION",

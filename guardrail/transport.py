@@ -40,7 +40,7 @@ from guardrail.exchange import (
     Start,
     UpstreamFailed,
 )
-from guardrail.opening import open_exchange, prove_thread
+from guardrail.opening import advance_async, open_exchange, prove_thread
 from guardrail.protocols.maps import load_protocols
 from guardrail.routing.routes import Route
 
@@ -190,17 +190,17 @@ def _feed(exchange: Exchange, event: Event, said: _Collected, log: AuditLog) -> 
 
 
 async def _feed_async(
-    exchange: Exchange, event: Event, said: _Collected, log: AuditLog
+    built: Built, exchange: Exchange, event: Event, said: _Collected
 ) -> Forward | None:
     """`_feed` without blocking the event loop."""
-    commands = deque(exchange.receive(event))
+    commands = deque(await advance_async(built, exchange, event))
     while commands:
         command = commands.popleft()
         if isinstance(command, Forward):
             return command
         if isinstance(command, Record):
             try:
-                await log.record(command.event)
+                await built.audit.record(command.event)
             except AuditUnavailable:
                 commands = deque(exchange.receive(RecordFailed()))
         else:
@@ -285,36 +285,36 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
             self._inner.close()
 
     class _AsyncStream(hx.AsyncByteStream):  # type: ignore[misc]  # as above
-        def __init__(self, log: AuditLog, exchange: Exchange, inner: Any, said: _Collected) -> None:
-            self._log, self._exchange, self._inner, self._said = log, exchange, inner, said
+        def __init__(self, built: Built, exchange: Exchange, inner: Any, said: _Collected) -> None:
+            self._built, self._exchange, self._inner, self._said = built, exchange, inner, said
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             said = self._said
             try:
                 async for chunk in self._inner.stream:
-                    await _feed_async(self._exchange, ChunkReceived(chunk), said, self._log)
+                    await _feed_async(self._built, self._exchange, ChunkReceived(chunk), said)
                     while said.data:
                         yield said.data.popleft()
                     if said.closed:
                         return
-                await _feed_async(self._exchange, ResponseEnded(), said, self._log)
+                await _feed_async(self._built, self._exchange, ResponseEnded(), said)
             except hx.TransportError:
                 failed = UpstreamFailed(502, "upstream_broken")
-                await _feed_async(self._exchange, failed, said, self._log)
+                await _feed_async(self._built, self._exchange, failed, said)
             while said.data:
                 yield said.data.popleft()
 
         async def aclose(self) -> None:
             await self._inner.aclose()
             if not self._said.closed:
-                await _feed_async(self._exchange, PeerGone(), self._said, self._log)
+                await _feed_async(self._built, self._exchange, PeerGone(), self._said)
 
     class AsyncGuardrailTransport(hx.AsyncBaseTransport):  # type: ignore[misc]  # as above
         """Guards the requests of an asynchronous client."""
 
         def __init__(self, built: Built, *, app: str = "default", inner: Any = None) -> None:
             self._shared = _Outgoing(built, app)
-            self._log = built.audit
+            self._built = built
             self._inner = inner or hx.AsyncHTTPTransport()
 
         async def handle_async_request(self, request: Any) -> Any:
@@ -322,10 +322,10 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
             exchange, target, refused = self._shared.open(request)
             said = _Collected()
             if target is None or refused:
-                await _feed_async(exchange, refused or _UNKNOWN, said, self._log)
+                await _feed_async(self._built, exchange, refused or _UNKNOWN, said)
                 return _response(hx, said)
             event = self._shared.received(request, target, await request.aread())
-            forward = await _feed_async(exchange, event, said, self._log)
+            forward = await _feed_async(self._built, exchange, event, said)
             if forward is None:
                 return _response(hx, said)
             url, headers = self._shared.address(request, target, forward)
@@ -339,10 +339,10 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
             try:
                 answer = await self._inner.handle_async_request(onward)
             except hx.TransportError:
-                await _feed_async(exchange, PeerGone("upstream_unreachable"), said, self._log)
+                await _feed_async(self._built, exchange, PeerGone("upstream_unreachable"), said)
                 raise
-            await _feed_async(exchange, _started(answer), said, self._log)
-            stream = _AsyncStream(self._log, exchange, answer, said)
+            await _feed_async(self._built, exchange, _started(answer), said)
+            stream = _AsyncStream(self._built, exchange, answer, said)
             if said.status:
                 return _response(hx, said, stream=stream)
             content = b"".join([chunk async for chunk in stream])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from guardrail.config import (
     default_directory,
     load_config,
 )
+from guardrail.detection.detector import RuleDetector
 from guardrail.errors import AuditUnavailable, ConfigError
+from guardrail.types import TextUnit
 
 KEY = "planted-key-0123456789"
 MINIMAL: dict[str, Any] = {
@@ -94,6 +97,12 @@ def test_the_least_configuration_has_safe_defaults() -> None:
         ({"detection__threshold": 0}, "detection.threshold: "),
         ({"detection__threshold": 1.1}, "detection.threshold: "),
         ({"detection__timeout_s": 0}, "detection.timeout_s: "),
+        ({"detection__thresholds": {"PERSON": 0}}, "detection.thresholds.PERSON: "),
+        ({"detection__recall": "most"}, "detection.recall: "),
+        ({"detection__organizations": True}, "detection.organizations: "),
+        ({"detection__languages": ["english"]}, "detection.languages.0: "),
+        ({"detection__pipeline": "blank:en"}, "detection.pipeline: there is no such setting"),
+        ({"apps__default__detection": {"names": []}}, "apps.default.detection.names: there is no"),
         ({"audit__timeout_s": -1}, "audit.timeout_s: "),
         ({"limits__request_bytes": 0}, "limits.request_bytes: "),
         ({"limits__answer_bytes": "many"}, "limits.answer_bytes: "),
@@ -174,6 +183,57 @@ def test_relative_paths_begin_at_the_file(write: Callable[[str], Path], tmp_path
     assert config.audit.path == tmp_path / "log/a.db"
     assert config.policies.directory == tmp_path / "p"
     assert config.regions.directory == Path("/r")
+
+
+def test_relative_paths_of_detection_begin_at_the_file(
+    write: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    detection = (
+        'names = ["spacy:model", "spacy:package", "hf:owner/name", "blank:en"]\n'
+        'recognizers = ["own.yaml"]\nallow_files = ["allow.txt", "/a.txt"]\n'
+        '[detection.deny_files]\nPERSON = "names.txt"\n'
+        '[apps.default.detection]\nallow_files = ["own.txt"]\n'
+    )
+    config = load_config(write(f"{TOML}\n[detection]\n{detection}"))
+    found = config.detection
+    own = f"spacy:{tmp_path / 'model'}"
+    assert found.names == (own, "spacy:package", "hf:owner/name", "blank:en")
+    assert found.recognizers == (tmp_path / "own.yaml",)
+    assert found.allow_files == (tmp_path / "allow.txt", Path("/a.txt"))
+    assert found.deny_files == {"PERSON": tmp_path / "names.txt"}
+    assert config.apps["default"].detection.allow_files == (tmp_path / "own.txt",)
+
+
+def test_what_detection_is_told_reaches_the_detector(folder: Path) -> None:
+    (folder / "own.yaml").write_text(
+        "recognizers: [{name: n, supported_entity: STAFF_NUMBER, "
+        "patterns: [{name: p, regex: 'S-[0-9]{6}', score: 0.9}]}]",
+        "utf-8",
+    )
+    (folder / "names.txt").write_text("# ours\nJo Doe\n", "utf-8")
+    config = load_config(
+        tables(
+            audit__path=str(folder / "audit-of-detection.db"),
+            detection={
+                "entities": {"STAFF_NUMBER": "national-id"},
+                "recognizers": [str(folder / "own.yaml")],
+                "deny": {"PERSON": ["Zoe Roe"]},
+                "deny_files": {"PERSON": str(folder / "names.txt")},
+                "timeout_s": 7,
+            },
+            apps__default__detection={"allow_files": [str(folder / "names.txt")]},
+        )
+    )
+    with closing(build(config)) as built:
+        detector = built.deployment.guard.detector
+        unit = TextUnit(pointer="", text="Jo Doe, Zoe Roe, S-204711")
+        own, others = (detector.find_all([unit], app=app)[0] for app in ("default", "other"))
+    assert [f.entity for f in own] == ["PERSON", "STAFF_NUMBER"]
+    assert [f.entity for f in others] == ["PERSON", "PERSON", "STAFF_NUMBER"]
+    assert isinstance(detector, RuleDetector)
+    assert detector.timeout == 7
+    assert "Zoe" not in repr(built)
 
 
 def test_a_default_path_begins_at_the_file_too(
@@ -446,7 +506,18 @@ def test_a_given_key_makes_digests_that_outlive_a_restart(built: Built) -> None:
         ({"detection__exclude": ["PLANNED"]}, "detection.exclude: nothing finds 'PLANNED'"),
         ({"detection__entities": {"X": "planned"}}, "detection.entities: X: no category"),
         ({"detection__entities": {"x y": "health"}}, "detection.entities: 'x y'"),
-        ({"detection__pipeline": "no_such_model"}, "detection.pipeline"),
+        ({"detection__names": ["spacy:no_such_model"]}, "detection.names[0]"),
+        ({"detection__recognizers": ["/nowhere.yaml"]}, "detection.recognizers: /nowhere.yaml"),
+        ({"detection__thresholds": {"PERSN": 0.5}}, "detection.thresholds: nothing finds"),
+        ({"detection__allow": ["re:["]}, "detection.allow: entry 1"),
+        ({"detection__allow_files": ["/nowhere.txt"]}, "detection.allow_files: /nowhere.txt"),
+        ({"detection__deny": {"PERSN": ["x"]}}, "detection.entities: 'PERSN' can be found"),
+        ({"detection__deny_files": {"PERSON": "/no.txt"}}, "detection.deny_files.PERSON: /no.txt"),
+        ({"detection__organizations": "on"}, "detection.organizations: no recognizer"),
+        (
+            {"apps__default__detection": {"only": ["PERSN"]}},
+            "apps.default.detection.only: nothing finds 'PERSN' (did you mean 'PERSON'?)",
+        ),
         ({"policies__directory": "/nowhere"}, "cannot be read"),
         ({"regions__directory": "/nowhere"}, "nowhere"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from guardrail import config
 TEXT = Path(__file__).parent.parent.joinpath("docs/configuration.md").read_text("utf-8")
 TABLES: dict[str, type[BaseModel]] = {
     "apps.<id>": config.AppConfig,
+    "apps.<id>.detection": config.AppDetectionConfig,
     "endpoints.<id>": config.EndpointConfig,
     "policies": config.PoliciesConfig,
     "regions": config.PoliciesConfig,
@@ -58,8 +60,8 @@ def test_documented_defaults_are_the_real_ones(table: str) -> None:
             if isinstance(default, bool):
                 assert shown == str(default).lower(), name
             elif isinstance(default, frozenset | tuple):
-                assert (shown, len(default)) == ("[]", 0), name
+                assert shown == json.dumps(sorted(default)), name
             else:
                 assert shown == str(default), name
         else:
-            assert default in (None, ""), name
+            assert default in (None, "", config.AppDetectionConfig()), name

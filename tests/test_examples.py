@@ -117,5 +117,6 @@ def test_an_entity_of_ones_own_is_pseudonymised_like_any_other(
 ) -> None:
     model, url = upstream
     printed = run("own_entity.py", tmp_path, OPENAI_BASE_URL=f"{url}/v1")
-    assert printed == "When did S-204711 start?\n"
-    assert model.last.json["messages"][0]["content"] == "When did [STAFF_NUMBER_1] start?"
+    assert printed == "When did S-204711 start, and badge no. 330215?\n"
+    sent = "When did [STAFF_NUMBER_1] start, and badge no. [STAFF_NUMBER_2]?"
+    assert model.last.json["messages"][0]["content"] == sent

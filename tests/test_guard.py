@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from exchange_world import (
@@ -37,8 +38,10 @@ from exchange_world import (
 )
 
 from guardrail.detection.cache import FindingCache
-from guardrail.detection.detector import Detector, RuleDetector
+from guardrail.detection.detector import Detector, RuleDetector, build_detector
+from guardrail.detection.lists import deny_rules
 from guardrail.detection.patterns import Rule
+from guardrail.detection.selection import Preferences, Selection
 from guardrail.errors import ConfigError, DetectorUnavailable, Refusal
 from guardrail.exchange import ChunkReceived, Deployment, RecordFailed
 from guardrail.guard import (
@@ -57,7 +60,7 @@ from guardrail.protocols.bodies import read_body, read_form
 from guardrail.protocols.maps import GENERIC, load_protocols
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.vault import Vault, Vaults
-from guardrail.types import Category, Decision, Finding, Reason, TextUnit, Treatment
+from guardrail.types import Category, Decision, Finding, Reason, Span, TextUnit, Treatment
 
 PLANTED = "alice.planted@example.com"
 OPENAI = load_protocols()["openai.chat"]
@@ -145,10 +148,14 @@ class Dead:
 
     error: type[BaseException]
     rules: Sequence[Rule] = ()
-    threshold: float = 0.4
+    entities: frozenset[str] = frozenset()
+    light: int = 0
 
-    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
-        raise self.error(unit.text)
+    def selection(self, app: str) -> Selection:
+        return Selection()
+
+    def find_all(self, units: Sequence[TextUnit], *, app: str) -> list[tuple[Finding, ...]]:
+        raise self.error(units[0].text)
 
 
 def detecting_with(one: Detector) -> Deployment:
@@ -189,6 +196,7 @@ def test_a_detector_that_takes_too_long_denies() -> None:
 def test_a_failed_detection_is_not_remembered_as_nothing_found() -> None:
     class Flaky:
         dead = True
+        entities = frozenset({"PERSON"})
 
         def find(self, unit: TextUnit) -> list[Finding]:
             if self.dead:
@@ -424,7 +432,7 @@ def read(body: bytes) -> list[tuple[object, object]]:
 
 def test_an_inspection_counts_by_entity_and_judges_by_category() -> None:
     body = read_body(chat(f"{MAIL}, bob@example.com, {CARD}"), content_type="application/json")
-    seen = inspect(guard(), [(body, OPENAI)], vault=Vault())
+    seen = inspect(guard(), [(body, OPENAI)], vault=Vault(), app="crm")
     assert dict(seen.counts) == {"EMAIL_ADDRESS": 2, "CREDIT_CARD": 1}
     assert {c: e.count for c, e in seen.evidence.items()} == {"contact": 2, "card": 1}
     assert "alice" not in repr(seen)
@@ -432,7 +440,7 @@ def test_an_inspection_counts_by_entity_and_judges_by_category() -> None:
 
 def test_nothing_found_is_a_category_of_its_own() -> None:
     body = read_body(chat("hello"), content_type="application/json")
-    seen = inspect(guard(), [(body, OPENAI)], vault=Vault())
+    seen = inspect(guard(), [(body, OPENAI)], vault=Vault(), app="crm")
     assert (list(seen.evidence), dict(seen.counts)) == (["none"], {})
 
 
@@ -440,7 +448,7 @@ def test_a_body_and_a_query_are_parts_of_one_request() -> None:
     body = read_body(chat(MAIL), content_type="application/json")
     query = read_form(f"cc={MAIL}".encode())
     vault = Vault()
-    seen = inspect(guard(), [(body, OPENAI), (query, GENERIC)], vault=vault)
+    seen = inspect(guard(), [(body, OPENAI), (query, GENERIC)], vault=vault, app="crm")
     decision = judge(guard(), usual(), seen, endpoint=CLOUD.endpoint, local=HOME.endpoint)
     sent = shield(guard(), seen, decision, vault=vault)
     assert json.loads(sent[0])["messages"][0]["content"] == "[EMAIL_1]"
@@ -450,7 +458,7 @@ def test_a_body_and_a_query_are_parts_of_one_request() -> None:
 def test_a_decision_that_forgot_a_category_protects_it_most() -> None:
     body = read_body(chat(MAIL), content_type="application/json")
     vault = Vault()
-    seen = inspect(guard(), [(body, OPENAI)], vault=vault)
+    seen = inspect(guard(), [(body, OPENAI)], vault=vault, app="crm")
     (sent,) = shield(guard(), seen, Decision(endpoint="cloud"), vault=vault)
     assert b"[EMAIL REDACTED]" in sent
     assert len(vault) == 0
@@ -484,7 +492,7 @@ def test_no_decision_at_all_is_a_denial() -> None:
 
 def test_only_a_local_endpoint_goes_on_unaudited() -> None:
     body = read_body(chat(MAIL), content_type="application/json")
-    seen = inspect(guard(), [(body, OPENAI)], vault=Vault())
+    seen = inspect(guard(), [(body, OPENAI)], vault=Vault(), app="crm")
     for route in ROUTES:
         assert not may_go_unaudited(guard(), usual(), seen, endpoint=route.endpoint)
 
@@ -510,7 +518,7 @@ def test_a_blocked_answer_names_the_category_only() -> None:
 
 def test_personal_data_in_structure_is_refused_without_quoting_it() -> None:
     body = read_body(chat("x", service_tier=MAIL), content_type="application/json")
-    seen = inspect(guard(), [(body, OPENAI)], vault=Vault())
+    seen = inspect(guard(), [(body, OPENAI)], vault=Vault(), app="crm")
     decision = judge(guard(), usual(), seen, endpoint=CLOUD.endpoint, local=None)
     with pytest.raises(Refusal) as caught:
         shield(guard(), seen, decision, vault=Vault())
@@ -590,3 +598,103 @@ def test_opening_a_full_set_of_vaults_keeps_the_one_that_is_opened() -> None:
 
 def test_the_shipped_policies_are_what_these_tests_run_on() -> None:
     assert guard(POLICIES).policies.digest == guard().policies.digest
+
+
+# ── one detection, many apps ─────────────────────────────────────────────────────────────────────
+
+
+def serving(**settings: Any) -> Deployment:
+    """The usual deployment, whose detector was built with these settings."""
+    return deployment(
+        guard=build_guard(
+            detector=build_detector(**settings),
+            policies=guard().policies,
+            taxonomy=load_taxonomy(),
+            key=b"k" * 32,
+        )
+    )
+
+
+STAFF = "Ask Jo Doe of Falcon, not acme@example.com."
+OWN = {
+    "crm": Preferences(deny={"PERSON": ("Jo Doe",)}, allow=("acme@example.com",)),
+    "other": Preferences(deny={"PERSON": ("Falcon",)}),
+}
+
+
+def test_an_app_s_own_lists_hold_in_its_requests_and_answers() -> None:
+    story = tell(open_exchange(serving(apps=OWN)), ask(STAFF), started(), said(STAFF), ENDED)
+    sent = json.loads(story.forwarded)["messages"][0]["content"]
+    assert sent == "Ask [PERSON_1] of Falcon, not acme@example.com."
+    assert story.text == STAFF  # policy shows names in answers
+    assert dict(story.records[0].counts) == {"PERSON": 1}
+
+
+def test_another_app_s_lists_do_not() -> None:
+    story = tell(open_exchange(serving(apps={"other": OWN["other"]})), ask(STAFF))
+    assert json.loads(story.forwarded)["messages"][0]["content"].startswith("Ask Jo Doe of Falcon")
+
+
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    ("own", "shown"),
+    [
+        pytest.param(Preferences(), False, id="no settings"),
+        pytest.param(Preferences(allow=("4111111111111111", CARD)), True, id="allowed"),
+        pytest.param(Preferences(allow=("4111 1111",)), False, id="a part is allowed"),
+        pytest.param(Preferences(exclude=frozenset({"CREDIT_CARD"})), True, id="excluded"),
+        pytest.param(Preferences(only=frozenset({"PERSON"})), True, id="not among the only"),
+        pytest.param(Preferences(only=frozenset({"CREDIT_CARD"})), False, id="among the only"),
+    ],
+)
+def test_what_counts_for_an_app_is_what_is_masked_in_its_answers(
+    own: Preferences, shown: bool
+) -> None:
+    deployed = serving(apps={"crm": own})
+    story = tell(open_exchange(deployed), ask("hi"), started(), said(f"card {CARD}."), ENDED)
+    assert (CARD in story.text) is shown
+
+
+@dataclass(frozen=True)
+class Companies:
+    """Finds `Falcon`, which is a company."""
+
+    entities: frozenset[str] = frozenset({"ORGANIZATION"})
+
+    def find(self, unit: TextUnit) -> list[Finding]:
+        at = unit.text.find("Falcon")
+        span = Span(at, at + 6)
+        found = Finding(entity="ORGANIZATION", span=span, score=0.9, recognizer="companies")
+        return [found] if at >= 0 else []
+
+
+@pytest.mark.parametrize(
+    ("review", "sent"),
+    [
+        (frozenset({"ORGANIZATION"}), "Ask [PERSON_1] of Falcon"),
+        (frozenset(), "Ask [PERSON_1] of [ORGANIZATION_1]"),
+    ],
+    ids=["review", "on"],
+)
+def test_what_is_reviewed_is_counted_and_not_treated(review: frozenset[str], sent: str) -> None:
+    rules = deny_rules("PERSON", ["Jo Doe"], name="deny")
+    one = RuleDetector(
+        rules=rules,
+        recognizers=(Companies(),),
+        selections={"": Selection(threshold=0.4, review=review)},
+    )
+    story = tell(open_exchange(detecting_with(one)), ask("Ask Jo Doe of Falcon"))
+    assert json.loads(story.forwarded)["messages"][0]["content"] == sent
+    assert dict(story.records[0].counts) == {"PERSON": 1, "ORGANIZATION": 1}
+
+
+def test_a_request_that_takes_too_long_as_a_whole_is_refused() -> None:
+    clock = iter(range(1000))
+    one = replace(detector(), timeout=20.5, clock=lambda: next(clock), cache=FindingCache(8))
+    short, long = ask("hi"), ask(*(f"{n} {PLANTED}" for n in range(30)))
+    assert tell(open_exchange(detecting_with(one)), short).forwards
+    story = tell(open_exchange(detecting_with(one)), long)
+    denied(story, 503, "guardrail_unavailable")
+    assert story.records[0].errors == ("DetectorUnavailable",)

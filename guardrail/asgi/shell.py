@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import deque
 
 import anyio
-from anyio import to_thread
 from starlette.types import Message, Receive, Scope, Send
 
 from guardrail.config import Built
-from guardrail.errors import GuardrailError, PolicyUnavailable
+from guardrail.errors import GuardrailError
 from guardrail.exchange import (
     Close,
-    Command,
     Emit,
     Event,
     Exchange,
@@ -25,10 +23,7 @@ from guardrail.exchange import (
     RequestRefused,
     Start,
 )
-from guardrail.opening import prove_thread
-
-_INLINE = 64 * 1024
-"""Bytes up to which a request is inspected on the event loop; a thread costs more than it saves."""
+from guardrail.opening import advance_async
 
 
 class Gone(Exception):
@@ -106,10 +101,7 @@ class Performer:
 
     async def feed(self, event: Event) -> Forward | None:
         """Performs what an event leads to; gives the request to forward when it comes to that."""
-        large = isinstance(event, RequestReceived) and len(event.body) > _INLINE
-        commands = deque(
-            await to_thread.run_sync(self._tested, event) if large else self._tested(event)
-        )
+        commands = deque(await advance_async(self._built, self._exchange, event))
         while commands:
             command = commands.popleft()
             match command:
@@ -134,17 +126,6 @@ class Performer:
                         await self._body(b"", more=False)
                     self.closed = True
         return None
-
-    def _tested(self, event: Event) -> list[Command]:
-        try:
-            prove_thread(self._built)
-        except PolicyUnavailable:
-            event = RequestRefused(
-                status=503,
-                code="guardrail_unavailable",
-                message="the policy engine fails its self-test on this thread",
-            )
-        return list(self._exchange.receive(event))
 
     async def _start(self, status: int, headers: Headers) -> None:
         self.started = True

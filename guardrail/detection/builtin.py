@@ -49,13 +49,11 @@ class NamesRecognizer:
 
     models: Mapping[str, NamesModel] = field(repr=False)
     recall: Recall = Recall.BALANCED
-    organizations: bool = False
 
     @property
     def entities(self) -> frozenset[str]:
         """What it may name."""
-        found = frozenset({"PERSON", "LOCATION", "STREET_ADDRESS"})
-        return found | {"ORGANIZATION"} if self.organizations else found
+        return frozenset({"PERSON", "LOCATION", "STREET_ADDRESS", "ORGANIZATION"})
 
     def find(self, unit: TextUnit) -> list[Finding]:
         """Gives the names in the unit's text, in order."""
@@ -74,7 +72,6 @@ class NamesRecognizer:
                 recognizer="guardrail:names",
             )
             for name in names
-            if self.organizations or name.label != "ORGANIZATION"
         ]
         return findings, doubts
 
@@ -133,20 +130,20 @@ def load_models() -> Mapping[str, NamesModel]:
         raise ConfigError([f"detection: the names model cannot be loaded: {reason}"]) from None
 
 
-def load_names(recall: Recall = Recall.BALANCED, *, organizations: bool = False) -> NamesRecognizer:
+def load_names(recall: Recall = Recall.BALANCED) -> NamesRecognizer:
     """Gives the recognizer with the shipped models.
 
     Raises:
         ConfigError: as `load_models` does.
     """
-    return NamesRecognizer(load_models(), recall, organizations)
+    return NamesRecognizer(load_models(), recall)
 
 
 class PresidioNames(EntityRecognizer):  # type: ignore[misc]  # Presidio has no types
     """The same names for Presidio's analyzer: `registry.add_recognizer(PresidioNames())`."""
 
     def __init__(self, recall: Recall = Recall.BALANCED, supported_language: str = "en") -> None:
-        self._recognizer = load_names(recall, organizations=True)
+        self._recognizer = load_names(recall)
         super().__init__(
             supported_entities=sorted(LABELS.values()),
             supported_language=supported_language,
@@ -170,7 +167,7 @@ class PresidioNames(EntityRecognizer):  # type: ignore[misc]  # Presidio has no 
 
 @Language.factory("guardrail_names", default_config={"recall": "balanced"})
 def _component(nlp: Language, name: str, recall: str) -> _Component:
-    return _Component(load_names(Recall(recall), organizations=True))
+    return _Component(load_names(Recall(recall)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,167 +1,192 @@
-"""Text units → findings: every rule and recognizer, resolved into sorted, disjoint spans."""
+"""The detector a configuration describes, put together and checked as a whole."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.cues import cue_rules
+from guardrail.detection.custom import load_custom_rules
+from guardrail.detection.engine import Detector, RuleDetector, field_name
 from guardrail.detection.identifiers import identifier_rules, without_loopback
-from guardrail.detection.ner import load_pipeline
-from guardrail.detection.normalize import View, readings
-from guardrail.detection.patterns import Rule, find
+from guardrail.detection.labels import ORGANIZATION
+from guardrail.detection.lists import AllowList, deny_rules
+from guardrail.detection.ner import NameOptions, load_recognizers
+from guardrail.detection.patterns import Rule
 from guardrail.detection.presidio import presidio_rules
+from guardrail.detection.recognizer import Recognizer
 from guardrail.detection.secrets import secret_rules
-from guardrail.errors import ConfigError, DetectorUnavailable
-from guardrail.spans import resolve
-from guardrail.types import Finding, Span, TextUnit
+from guardrail.detection.selection import Preferences, select
+from guardrail.errors import ConfigError
+from guardrail.taxonomy import Taxonomy, load_taxonomy
+
+__all__ = ["NAMES", "TIMEOUT", "Detector", "RuleDetector", "build_detector", "field_name"]
+
+SOURCES: tuple[Callable[[], Iterable[Rule]], ...] = (
+    identifier_rules,
+    presidio_rules,
+    secret_rules,
+    cue_rules,
+)
+"""Where the built-in rules come from."""
+
+RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = ()
+"""Recognizers that are always at work, beside those that the configuration names."""
+
+NAMES = ("blank:en",)
+"""Who finds names where nobody says otherwise."""
+TIMEOUT = 10.0
+"""Seconds for all texts of one request."""
 
 
-class Recognizer(Protocol):
-    """Finds entities in one unit of text; spans may overlap and come in any order."""
-
-    def find(self, unit: TextUnit) -> Iterable[Finding]:
-        """Gives what it finds in `unit.text`."""
-        ...
-
-
-class Detector(Protocol):
-    """What the guard asks: everything that may be personal in a unit."""
-
-    @property
-    def rules(self) -> Sequence[Rule]:
-        """The rules that also hold on a stream."""
-        ...
-
-    @property
-    def threshold(self) -> float:
-        """The least score in [0, 1] that counts."""
-        ...
-
-    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
-        """Gives sorted findings, which may overlap. Raises DetectorUnavailable if it cannot."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleDetector:
-    """Runs rules and recognizers over the normalised view of each unit.
-
-    `threshold` is the least score in [0, 1] that counts; `timeout` is in seconds, for all
-    rules on one unit.
-    """
-
-    rules: Sequence[Rule]
-    recognizers: Sequence[Recognizer] = ()
-    threshold: float = 0.4
-    timeout: float = 2.0
-    cache: FindingCache = field(default_factory=lambda: FindingCache(4096), repr=False)
-
-    def detect(self, unit: TextUnit) -> tuple[Finding, ...]:
-        """Gives sorted, disjoint findings in offsets of `unit.text`; the surest win.
-
-        Raises:
-            DetectorUnavailable: as `find` does.
-        """
-        return resolve(self.find(unit))
-
-    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
-        """Gives sorted findings in offsets of `unit.text`, overlapping ones included.
-
-        Which of two overlapping findings decides depends on what policy says of each: a password
-        inside an address is not the lesser finding because the address is surer.
-
-        Raises:
-            DetectorUnavailable: a recognizer failed or took too long. The cause is dropped, since
-                its message may hold the text.
-        """
-        hint = field_name(unit.pointer)
-        key = self.cache.key(unit.kind, hint, unit.text)
-        known = self.cache.get(key)
-        if known is not None:
-            return known
-        try:
-            findings = tuple(sorted(self._find(unit, hint), key=lambda f: f.span))
-        except Exception as error:
-            failure = type(error).__name__
-        else:
-            self.cache.put(key, findings)
-            return findings
-        # Raised out here, where no handled error becomes its `__context__`.
-        raise DetectorUnavailable(f"detection failed ({failure})")
-
-    def _find(self, unit: TextUnit, hint: str) -> Iterator[Finding]:
-        # The name of the field stands where a label would: `{"ssn": …}` reads like `ssn: …`.
-        label = f"{hint}:\n" if hint else ""
-        for seen in readings(unit.text):
-            yield from self._read(unit, seen, label)
-
-    def _read(self, unit: TextUnit, seen: View, label: str) -> Iterator[Finding]:
-        labelled = find(
-            self.rules, label + seen.text, threshold=self.threshold, timeout=self.timeout
-        )
-        for finding in labelled:
-            start, end = finding.span.start - len(label), finding.span.end - len(label)
-            if end > 0:
-                yield replace(finding, span=seen.original(Span(max(start, 0), end)))
-        if seen.rules_only:
-            return
-        plain = replace(unit, text=seen.text)
-        for recognizer in self.recognizers:
-            for finding in recognizer.find(plain):
-                if finding.score >= self.threshold:
-                    yield replace(finding, span=seen.original(finding.span))
-
-
-_WORD_BREAK = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")
-_GENERIC = frozenset({"content", "text", "input", "prompt", "message", "value", "arguments"})
-
-
-def field_name(pointer: str) -> str:
-    """The words of the field that holds a text: `/customer/phone_no` gives `phone no`.
-
-    So does `/customer/phoneNo`, with a capital.
-
-    Empty for fields that may hold anything.
-    """
-    for part in reversed(pointer.split("/")):
-        if part and not part.isdigit():
-            return "" if part in _GENERIC else _WORD_BREAK.sub(" ", part)[:64]
-    return ""
+def _any(rule: Rule) -> bool:
+    return True
 
 
 def build_detector(
     *,
-    pipeline: str = "blank:en",
+    names: Sequence[str] = NAMES,
+    languages: tuple[str, ...] = (),
+    recall: str = "balanced",
+    labels: Mapping[str, str] = MappingProxyType({}),
+    organizations: str = "off",
+    allow_download: bool = False,
+    recognizers: Sequence[Path] = (),
     threshold: float = 0.4,
-    timeout: float = 2.0,
+    thresholds: Mapping[str, float] = MappingProxyType({}),
+    timeout: float = TIMEOUT,
     exclude: Iterable[str] = (),
+    allow: tuple[str, ...] = (),
+    deny: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    apps: Mapping[str, Preferences] = MappingProxyType({}),
+    taxonomy: Taxonomy | None = None,
+    streams: Callable[[Rule], bool] = _any,
 ) -> RuleDetector:
-    """Gives the detector with every built-in rule and the named spaCy pipeline.
+    """Gives the detector with every built-in rule and what the configuration adds to them.
 
-    `exclude` lists entities that shall not be found.
+    See `[detection]` for what each setting means; `apps` are the settings of single apps.
+    `streams` says whether a rule can be enforced on a stream: one of a file that cannot is applied
+    to whole texts alone.
 
     Raises:
-        ConfigError: the pipeline cannot be loaded, or an excluded entity is found by nothing.
+        ConfigError: a recognizer cannot be had, a list or file is wrong, a setting names an entity
+            that nothing finds, or something finds an entity that has no category.
     """
-    rules = [*identifier_rules(), *presidio_rules(), *secret_rules(), *cue_rules()]
-    rules = [without_loopback(r) if r.entity == "IP_ADDRESS" else r for r in rules]
-    excluded = frozenset(exclude)
-    recognizer = load_pipeline(pipeline, exclude=excluded)
-    entities = {rule.entity for rule in rules} | recognizer.entities
-    unknown = excluded - entities
-    if unknown:
-        known = ", ".join(sorted(entities))
-        raise ConfigError(
-            f"detection.exclude: nothing finds {entity!r}; known entities: {known}"
-            for entity in sorted(unknown)
+    general = Preferences(thresholds=thresholds, exclude=frozenset(exclude), allow=allow, deny=deny)
+    problems: list[str] = []
+    named: list[Recognizer] = []
+    own: list[Rule] = []
+    try:
+        options = NameOptions(
+            languages=languages,
+            recall=recall,
+            labels=labels,
+            allow_download=allow_download,
+            timeout=timeout,
         )
-    return RuleDetector(
-        rules=tuple(rule for rule in rules if rule.entity not in excluded),
-        recognizers=(recognizer,),
-        threshold=threshold,
-        timeout=timeout,
+        named = [*(make() for make in RECOGNIZERS), *load_recognizers(names, options)]
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        own = load_custom_rules(recognizers)
+    except ConfigError as error:
+        problems += error.problems
+    denied = {app: _denied(app, one, problems) for app, one in {"": general, **apps}.items()}
+    built_in = [rule for source in SOURCES for rule in source()]
+    rules = [without_loopback(r) if r.entity == "IP_ADDRESS" else r for r in built_in]
+    rules += [rule for rules_of_app in denied.values() for rule in rules_of_app]
+    rules += filter(streams, own)
+    whole = [rule for rule in own if not streams(rule)]
+
+    detector = RuleDetector(
+        rules=tuple(rules),
+        whole=tuple(whole),
+        recognizers=tuple(one for one in named if one.entities),
+        ignored=frozenset({ORGANIZATION} if organizations == "off" else ()),
     )
+    if not problems:
+        known = detector.entities
+        problems += _unclassified(known - general.exclude, (taxonomy or load_taxonomy()).categories)
+        for app, one in {"": general, **apps}.items():
+            problems += _unknown(app, one, known)
+        if organizations != "off" and ORGANIZATION not in known:
+            problems.append("detection.organizations: no recognizer in detection.names finds them")
+
+    allowed = {app: _allowed(app, one, problems) for app, one in {"": general, **apps}.items()}
+    if problems:
+        raise ConfigError(problems)
+    selections = {
+        app: select(
+            general,
+            one,
+            threshold=threshold,
+            review=frozenset({ORGANIZATION} if organizations == "review" else ()),
+            certain=frozenset(r.name for r in (*rules, *whole) if r.entity == ORGANIZATION),
+            foreign=frozenset(
+                rule.name for other in denied.keys() - {"", app} for rule in denied[other]
+            ),
+            allow=allowed[""] | allowed[app],
+        )
+        for app, one in {"": Preferences(), **apps}.items()
+    }
+    return replace(
+        detector,
+        rules=tuple(rule for rule in rules if rule.entity not in general.exclude),
+        whole=tuple(rule for rule in whole if rule.entity not in general.exclude),
+        threshold=min(selection.floor for selection in selections.values()),
+        timeout=timeout,
+        selections=MappingProxyType(selections),
+    )
+
+
+def _table(app: str) -> str:
+    return f"apps.{app}.detection" if app else "detection"
+
+
+def _denied(app: str, preferences: Preferences, problems: list[str]) -> list[Rule]:
+    rules: list[Rule] = []
+    for entity, texts in preferences.deny.items():
+        try:
+            rules += deny_rules(entity, texts, name=f"deny:{app}:{entity}")
+        except ValueError as error:
+            problems.append(f"{_table(app)}.deny.{entity}: {error}")
+    return rules
+
+
+def _allowed(app: str, preferences: Preferences, problems: list[str]) -> AllowList:
+    try:
+        return AllowList.of(preferences.allow)
+    except ValueError as error:
+        problems.append(f"{_table(app)}.allow: {error}")
+        return AllowList()
+
+
+def _unclassified(entities: Iterable[str], categories: Mapping[str, object]) -> Iterator[str]:
+    for entity in sorted(set(entities) - categories.keys()):
+        yield (
+            f"detection.entities: {entity!r} can be found and has no category; "
+            f'add {entity} = "…" here, or exclude it{_meant(entity, categories)}'
+        )
+
+
+def _unknown(app: str, preferences: Preferences, entities: frozenset[str]) -> Iterator[str]:
+    """Entities that a setting names and nothing finds: a misspelling would protect nobody."""
+    for setting, named in (
+        ("exclude", preferences.exclude),
+        ("only", preferences.only),
+        ("thresholds", preferences.thresholds.keys()),
+    ):
+        for entity in sorted(set(named) - entities):
+            known = ", ".join(sorted(entities))
+            yield (
+                f"{_table(app)}.{setting}: nothing finds {entity!r}{_meant(entity, entities)}; "
+                f"known entities: {known}"
+            )
+
+
+def _meant(entity: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(entity.upper(), known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

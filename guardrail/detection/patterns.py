@@ -54,21 +54,23 @@ class Rule:
     the finding. `score` in [0, 1] stands where `validate` gives None; `context` words to the left
     raise it by 0.35. `words` and `requires` list lower-case words and strings of which a text must
     hold one, or the rule need not run; they never change what is found. `certain`
-    says that `validate` may give True.
+    says that `validate` may give True. `guarded` is set for a pattern that somebody else wrote: it
+    never runs without a time limit.
     """
 
     entity: str
     name: str
-    pattern: str
+    pattern: str = field(repr=False)
     score: float
     flags: int = 0
     group: int = 0
     validate: Validator | None = None
     context: tuple[str, ...] = ()
-    words: frozenset[str] = frozenset()
+    words: frozenset[str] = field(default=frozenset(), repr=False)
     requires: tuple[str, ...] = ()
     certain: bool = False
     scope: Scope = Scope.DIGITS
+    guarded: bool = False
     compiled: regex.Pattern[str] = field(init=False, repr=False, compare=False)
     _near: regex.Pattern[str] | None = field(init=False, repr=False, compare=False)
     _beginnings: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -188,7 +190,7 @@ def _find(
     found: list[Finding],
 ) -> None:
     search = rule.compiled.search
-    short = end - start <= _SHORT
+    short = end - start <= _SHORT and not rule.guarded
     while True:
         left_over = deadline - monotonic()
         if left_over <= 0:

@@ -128,7 +128,7 @@ def test_config_show_is_what_takes_effect(home: Path) -> None:
         ),
         pytest.param("no place 'XX'", 'location = "DE"', 'location = "XX"', id="place"),
         pytest.param("apps.default.purpose: ", '"general" ', '"fun"', id="word"),
-        pytest.param("spaCy cannot load", '"blank:en"', '"no_such_pipeline"', id="pipeline"),
+        pytest.param("spaCy cannot load", '"blank:en"', '"spacy:no_such_pipeline"', id="names"),
         pytest.param("not valid TOML", "[gateway]", "[gateway", id="toml"),
     ],
 )

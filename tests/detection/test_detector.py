@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from detection_world import DETECTOR
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from guardrail.detection.detector import RuleDetector, build_detector, field_name
 from guardrail.detection.patterns import Rule, Scope
+from guardrail.detection.selection import Preferences
 from guardrail.errors import ConfigError, DetectorUnavailable
+from guardrail.taxonomy import load_taxonomy
 from guardrail.types import Finding, TextUnit
 
 SECRET = "canary-alice@example.com"
@@ -45,6 +48,106 @@ def test_an_excluded_entity_that_nothing_finds_is_refused_by_its_setting() -> No
     assert len(caught.value.problems) == 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (
+            {"exclude": ["Email_Adress"]},
+            "detection.exclude: nothing finds 'Email_Adress' (did you mean 'EMAIL_ADDRESS'?); "
+            "known entities: ",
+        ),
+        ({"thresholds": {"PERSN": 0.6}}, "detection.thresholds: nothing finds 'PERSN' (did you"),
+        ({"deny": {"PERSN": ("Jo",)}}, "detection.entities: 'PERSN' can be found and has no categ"),
+        ({"deny": {"PERSON": ("Jo", "!")}}, "detection.deny.PERSON: entry 2 is longer than 128"),
+        ({"allow": ("Acme", "re:(")}, "detection.allow: entry 2 is not a regular expression"),
+        (
+            {"apps": {"crm": Preferences(exclude=frozenset({"X"}))}},
+            "apps.crm.detection.exclude: nothing finds 'X'; known entities: ",
+        ),
+        (
+            {"apps": {"crm": Preferences(only=frozenset({"CARD"}))}},
+            "apps.crm.detection.only: nothing finds 'CARD'",
+        ),
+        (
+            {"apps": {"crm": Preferences(thresholds={"CARD": 0.5})}},
+            "apps.crm.detection.thresholds: nothing finds 'CARD'",
+        ),
+        (
+            {"apps": {"crm": Preferences(deny={"CARD": ("x",)})}},
+            "detection.entities: 'CARD' can be found and has no category",
+        ),
+        ({"apps": {"crm": Preferences(allow=("re:.*",))}}, "apps.crm.detection.allow: entry 1 all"),
+        ({"apps": {"a": Preferences(deny={"PERSON": ("",)})}}, "apps.a.detection.deny.PERSON: ent"),
+    ],
+    ids=lambda value: value.partition(" ")[0] if isinstance(value, str) else "",
+)
+def test_a_setting_that_protects_nobody_is_refused_by_its_path(
+    settings: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_detector(**settings)
+    (line,) = caught.value.problems
+    assert line.startswith(problem)
+
+
+def test_what_can_be_found_is_known_at_once() -> None:
+    assert {"PERSON", "EMAIL_ADDRESS", "IBAN_CODE"} < build_detector().entities
+    assert "ORGANIZATION" not in build_detector().entities
+    assert "IBAN_CODE" not in build_detector(exclude=["IBAN_CODE"]).entities
+    assert build_detector().entities <= load_taxonomy().categories.keys()
+
+
+def test_single_entities_and_apps_have_thresholds_of_their_own() -> None:
+    unit = TextUnit(pointer="", text="call 030 12345678, mail a@intranet.corp")
+    detector = build_detector(
+        threshold=0.7,
+        thresholds={"PHONE_NUMBER": 0.99},
+        apps={
+            "low": Preferences(threshold=0.4),
+            "own": Preferences(thresholds={"PHONE_NUMBER": 0.5, "EMAIL_ADDRESS": 0.4}),
+        },
+    )
+    found = {app: [f.entity for f in detector.detect(unit, app=app)] for app in ("", "low", "own")}
+    assert found == {
+        "": [],
+        "low": ["EMAIL_ADDRESS"],  # the threshold of a single entity goes before the app's own
+        "own": ["PHONE_NUMBER", "EMAIL_ADDRESS"],
+    }
+
+
+def test_lists_for_all_and_for_one_app_add_up() -> None:
+    text = "Jo Doe and Zoe Roe of Falcon write to a@example.com, b@example.com"
+    detector = build_detector(
+        allow=("a@example.com",),
+        deny={"PERSON": ("Jo Doe",)},
+        apps={
+            "crm": Preferences(allow=("B@EXAMPLE.COM",), deny={"PERSON": ("Zoe Roe",)}),
+            "hr": Preferences(deny={"PERSON": ("Falcon",)}, exclude=frozenset({"EMAIL_ADDRESS"})),
+        },
+    )
+    unit = TextUnit(pointer="", text=text)
+    found = {
+        app: [text[f.span.start : f.span.end] for f in detector.detect(unit, app=app)]
+        for app in ("", "crm", "hr", "stranger")
+    }
+    assert found == {
+        "": ["Jo Doe", "b@example.com"],
+        "crm": ["Jo Doe", "Zoe Roe"],
+        "hr": ["Jo Doe", "Falcon"],
+        "stranger": ["Jo Doe", "b@example.com"],
+    }
+
+
+def test_an_allowed_word_hides_no_part_of_a_longer_finding() -> None:
+    text = "Ask Mr. John Acme, see acme@example.com"
+    detector = build_detector(allow=("Acme", "acme@example", "example.com"))
+    unit = TextUnit(pointer="", text=text)
+    assert [text[f.span.start : f.span.end] for f in detector.detect(unit)] == [
+        "John Acme",
+        "acme@example.com",
+    ]
+
+
 def test_the_threshold_is_the_least_score_that_counts() -> None:
     unit = TextUnit(pointer="", text="call 030 12345678, mail a@intranet.corp")
     entities = [
@@ -59,6 +162,7 @@ class Broken:
     """A recognizer whose error quotes what it read, as engines do."""
 
     error: type[BaseException]
+    entities: frozenset[str] = frozenset()
 
     def find(self, unit: TextUnit) -> Iterable[Finding]:
         raise self.error(f"cannot read {unit.text}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
 from spacy.pipeline import EntityRuler
 
 from guardrail.detection.detector import build_detector
-from guardrail.detection.ner import LABELS, load_pipeline
+from guardrail.detection.labels import BY_NATURE, LABELS, PROMPTS
+from guardrail.detection.ner import NameOptions, load_recognizers
+from guardrail.detection.recognizer import BatchRecognizer, find_all, light
 from guardrail.errors import ConfigError
 from guardrail.taxonomy import UNKNOWN, load_taxonomy
 from guardrail.types import Kind, TextUnit
@@ -29,6 +32,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"label": "PER", "pattern": "Mr. Lovelace"},
             {"label": "GPE", "pattern": "London"},
             {"label": "DATE", "pattern": "Yesterday"},
+            {"label": "ORG", "pattern": "Lovelace & Sons"},
+            {"label": "MASCOT", "pattern": "Mr. Byte"},
         ]
     )
     path = tmp_path_factory.mktemp("pipeline")
@@ -36,8 +41,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def found(text: str, *, pipeline: str, exclude: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    detector = build_detector(pipeline=pipeline, exclude=exclude)
+def found(text: str, *names: str, **settings: Any) -> list[tuple[str, str]]:
+    detector = build_detector(names=names, **settings)
     return [
         (f.entity, text[f.span.start : f.span.end])
         for f in detector.detect(TextUnit(pointer="", text=text))
@@ -45,7 +50,7 @@ def found(text: str, *, pipeline: str, exclude: tuple[str, ...] = ()) -> list[tu
 
 
 def test_what_a_pipeline_names_is_found_beside_what_rules_find(pipeline: Path) -> None:
-    assert found(TEXT, pipeline=str(pipeline)) == [
+    assert found(TEXT, f"spacy:{pipeline}") == [
         ("PERSON", "Ada Lovelace"),
         ("LOCATION", "London"),
         ("PERSON", "Mr. Lovelace"),
@@ -55,7 +60,7 @@ def test_what_a_pipeline_names_is_found_beside_what_rules_find(pipeline: Path) -
 
 def test_what_a_pipeline_names_is_found_in_the_offsets_of_the_original(pipeline: Path) -> None:
     text = "\u200bＡda\u00a0Lovelace\u200b and Ada\u200b Love\u00adlace"
-    assert found(text, pipeline=str(pipeline)) == [
+    assert found(text, f"spacy:{pipeline}") == [
         ("PERSON", "Ａda\u00a0Lovelace"),
         ("PERSON", "Ada\u200b Love\u00adlace"),
     ]
@@ -71,32 +76,91 @@ def test_what_a_pipeline_names_is_found_in_the_offsets_of_the_original(pipeline:
 def test_what_is_excluded_is_not_found_by_a_pipeline_either(
     entity: str, expected: list[str], pipeline: Path
 ) -> None:
-    assert expected == [e for e, _ in found(TEXT, pipeline=str(pipeline), exclude=(entity,))]
+    assert expected == [e for e, _ in found(TEXT, f"spacy:{pipeline}", exclude=[entity])]
 
 
 def test_an_identifier_is_not_read_as_prose(pipeline: Path) -> None:
-    recognizer = load_pipeline(str(pipeline))
+    (recognizer,) = load_recognizers([f"spacy:{pipeline}"], NameOptions())
     unit = TextUnit(pointer="", text="Ada Lovelace", kind=Kind.IDENTIFIER)
-    assert recognizer.find(unit) == []
+    assert list(recognizer.find(unit)) == []
 
 
 def test_a_blank_pipeline_finds_nothing() -> None:
-    assert load_pipeline("blank:en").find(TextUnit(pointer="", text=TEXT)) == []
-    assert ("PERSON", "Lovelace") in found(TEXT, pipeline="blank:de")
+    (recognizer,) = load_recognizers(["blank:en"], NameOptions())
+    assert list(recognizer.find(TextUnit(pointer="", text=TEXT))) == []
+    assert recognizer.entities == frozenset()
+    assert ("PERSON", "Lovelace") in found(TEXT, "blank:de")
+    assert ("PERSON", "Lovelace") in found(TEXT)
 
 
-@pytest.mark.parametrize("name", ["no_such_package", "./no/such/path", "blank:nosuchlanguage", ""])
-def test_a_pipeline_that_is_not_there_is_refused_by_its_setting(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^detection\.pipeline: ") as caught:
-        build_detector(pipeline=name)
-    assert repr(name) in str(caught.value)
+def test_what_any_of_several_finds_is_found(pipeline: Path, tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler")
+    assert isinstance(ruler, EntityRuler)
+    ruler.add_patterns([{"label": "LOC", "pattern": "Yesterday"}])
+    nlp.to_disk(tmp_path)
+    seen = found(TEXT, f"spacy:{tmp_path}", "blank:en", f"spacy:{pipeline}")
+    assert [value for entity, value in seen if entity == "LOCATION"] == ["Yesterday", "London"]
+
+
+def test_a_pipeline_reads_many_units_in_one_go_and_says_what_it_may_name(pipeline: Path) -> None:
+    (recognizer,) = load_recognizers([f"spacy:{pipeline}"], NameOptions())
+    assert isinstance(recognizer, BatchRecognizer)
+    assert recognizer.entities == {"PERSON", "LOCATION", "ORGANIZATION"}
+    assert light(recognizer) < 64 * 1024
+    texts = ("London", "nowhere", "Ada Lovelace in London")
+    units = [TextUnit(pointer="", text=text) for text in texts]
+    assert [len(list(findings)) for findings in find_all(recognizer, units)] == [1, 0, 2]
+
+
+def test_a_label_of_a_pipeline_s_own_is_what_the_configuration_says(pipeline: Path) -> None:
+    text = "Ask Mr. Byte."
+    assert found(text, f"spacy:{pipeline}", exclude=["PERSON"]) == []
+    seen = found(text, f"spacy:{pipeline}", labels={"MASCOT": "USER_ID"}, exclude=["PERSON"])
+    assert seen == [("USER_ID", "Mr. Byte")]
+
+
+@pytest.mark.parametrize(("setting", "count"), [("off", 0), ("review", 1), ("on", 1)])
+def test_organisations_are_found_on_demand(setting: str, count: int, pipeline: Path) -> None:
+    seen = found("Buy at Lovelace & Sons.", f"spacy:{pipeline}", organizations=setting)
+    assert [entity for entity, _ in seen].count("ORGANIZATION") == count
+
+
+def test_an_organisation_on_a_list_is_found_all_the_same(pipeline: Path) -> None:
+    deny = {"ORGANIZATION": ("Lovelace & Sons",)}
+    seen = found("Buy at Lovelace & Sons.", f"spacy:{pipeline}", deny=deny)
+    assert seen == [("ORGANIZATION", "Lovelace & Sons")]
+
+
+def test_organisations_that_nobody_finds_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^detection\.organizations: no recognizer"):
+        build_detector(organizations="on")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("spacy:no_such_package", "spacy:./no/such/path", "spacy:", "blank:nosuchlanguage"),
+        *("blank:", "", "blank", "builtin:en", "spaCy:en_core_web_lg", "en_core_web_lg", "builtin"),
+    ],
+)
+def test_a_name_that_is_nobody_s_is_refused_by_its_setting(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^detection\.names\[1\]: "):
+        build_detector(names=["blank:en", name])
+
+
+def test_every_name_that_is_wrong_is_listed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_detector(names=["x", "blank:en", "spacy:x"])
+    assert len(caught.value.problems) == 2
 
 
 def test_a_directory_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^detection\.pipeline: "):
-        build_detector(pipeline=str(tmp_path))
+    with pytest.raises(ConfigError, match=r"^detection\.names\[0\]: spaCy cannot load"):
+        build_detector(names=[f"spacy:{tmp_path}"])
 
 
 def test_every_label_has_an_entity_with_a_category() -> None:
     taxonomy = load_taxonomy()
-    assert UNKNOWN not in {taxonomy.category(entity) for entity in LABELS.values()}
+    named = {*LABELS.values(), *PROMPTS.values(), *BY_NATURE}
+    assert UNKNOWN not in {taxonomy.category(entity) for entity in named}

@@ -1,0 +1,208 @@
+"""Text units → findings: every rule and recognizer, over what a text reads like.
+
+All units of a request are read together: each text once, within one time limit for all, in pieces
+and batches of bounded size. What counts for whom is selected afterwards, from findings that are
+kept for texts seen before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from types import MappingProxyType
+from typing import Protocol
+
+from guardrail.detection.cache import FindingCache
+from guardrail.detection.normalize import View, readings
+from guardrail.detection.patterns import Rule, find
+from guardrail.detection.pieces import batches, pieces
+from guardrail.detection.recognizer import LIGHT, Recognizer, find_all, light
+from guardrail.detection.selection import Selection
+from guardrail.errors import DetectorUnavailable
+from guardrail.spans import resolve
+from guardrail.types import Finding, Span, TextUnit
+
+
+class Detector(Protocol):
+    """What the guard asks: everything that may be personal in the units of a request."""
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """The rules that also hold on a stream."""
+        ...
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """Every entity that can be found."""
+        ...
+
+    @property
+    def light(self) -> int:
+        """Bytes of a request up to which `find_all` is quick enough for an event loop."""
+        ...
+
+    def selection(self, app: str) -> Selection:
+        """What counts for an app."""
+        ...
+
+    def find_all(self, units: Sequence[TextUnit], *, app: str) -> list[tuple[Finding, ...]]:
+        """Gives sorted findings of each unit, which may overlap, as far as they count for an app.
+
+        Raises:
+            DetectorUnavailable: they cannot be had, or not in time.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleDetector:
+    """Runs rules and recognizers over the normalised view of each unit.
+
+    `whole` are rules that do not hold on a stream; `ignored` are entities of which the recognizers
+    are not believed. `threshold` is the least score in [0, 1] that
+    counts for anybody; `selections` say what counts for which app, `""` for one that is not among
+    them. `timeout` is in seconds, for all units of one call, as `clock` tells them.
+    """
+
+    rules: Sequence[Rule] = field(repr=False)
+    whole: Sequence[Rule] = field(default=(), repr=False)
+    recognizers: Sequence[Recognizer] = ()
+    ignored: frozenset[str] = frozenset()
+    threshold: float = 0.4
+    timeout: float = 10.0
+    selections: Mapping[str, Selection] = field(default_factory=lambda: MappingProxyType({}))
+    cache: FindingCache = field(default_factory=lambda: FindingCache(4096), repr=False)
+    clock: Callable[[], float] = field(default=monotonic, repr=False)
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """Every entity that can be found."""
+        named = (recognizer.entities - self.ignored for recognizer in self.recognizers)
+        return frozenset(rule.entity for rule in (*self.rules, *self.whole)).union(*named)
+
+    @property
+    def light(self) -> int:
+        """Bytes of a request up to which `find_all` is quick enough for an event loop."""
+        return min([LIGHT, *map(light, self.recognizers)])
+
+    def selection(self, app: str) -> Selection:
+        """What counts for an app; what counts for all, where it has no settings of its own."""
+        for name in (app, ""):
+            if name in self.selections:
+                return self.selections[name]
+        return Selection(threshold=self.threshold)
+
+    def detect(self, unit: TextUnit, *, app: str = "") -> tuple[Finding, ...]:
+        """Gives sorted, disjoint findings in offsets of `unit.text`; the surest win.
+
+        Raises:
+            DetectorUnavailable: as `find_all` does.
+        """
+        return resolve(self.find(unit, app=app))
+
+    def find(self, unit: TextUnit, *, app: str = "") -> tuple[Finding, ...]:
+        """Gives sorted findings in offsets of `unit.text`, overlapping ones included.
+
+        Raises:
+            DetectorUnavailable: as `find_all` does.
+        """
+        return self.find_all([unit], app=app)[0]
+
+    def find_all(self, units: Sequence[TextUnit], *, app: str = "") -> list[tuple[Finding, ...]]:
+        """Gives sorted findings of each unit in offsets of its text, overlapping ones included.
+
+        Which of two overlapping findings decides depends on what policy says of each: a password
+        inside an address is not the lesser finding because the address is surer.
+
+        Raises:
+            DetectorUnavailable: a recognizer failed, or all took too long. The cause is dropped,
+                since its message may hold the text.
+        """
+        keep = self.selection(app).keep
+        try:
+            found = self._find_all(units)
+            return [keep(unit.text, seen) for unit, seen in zip(units, found, strict=True)]
+        except Exception as error:
+            failure = type(error).__name__
+        # Raised out here, where no handled error becomes its `__context__`.
+        raise DetectorUnavailable(f"detection failed ({failure})")
+
+    def _find_all(self, units: Sequence[TextUnit]) -> list[tuple[Finding, ...]]:
+        deadline = self.clock() + self.timeout
+        keys = [self.cache.key(u.kind, field_name(u.pointer), u.text) for u in units]
+        found = {key: self.cache.get(key) for key in keys}
+        new = {key: unit for key, unit in zip(keys, units, strict=True) if found[key] is None}
+        for batch in batches(new.items(), size=lambda item: len(item[1].text)):
+            read = self._read([unit for _, unit in batch], deadline)
+            for (key, _), findings in zip(batch, read, strict=True):
+                found[key] = findings
+                self.cache.put(key, findings)
+        return [found[key] or () for key in keys]
+
+    def _read(self, units: Sequence[TextUnit], deadline: float) -> list[tuple[Finding, ...]]:
+        found: list[list[Finding]] = [[] for _ in units]
+        seen = [(at, view) for at, unit in enumerate(units) for view in readings(unit.text)]
+        for at, view in seen:
+            found[at] += self._match(units[at], view, deadline)
+        # A recognizer gets pieces, so that a long text needs no more memory and is stopped in time.
+        parts = [
+            (at, view, offset, replace(units[at], text=text))
+            for at, view in (seen if self.recognizers else ())
+            if not view.rules_only
+            for offset, text in pieces(view.text)
+        ]
+        for recognizer in self.recognizers:
+            for batch in batches(parts, size=lambda part: len(part[3].text)):
+                self._left(deadline)
+                answers = find_all(recognizer, [unit for _, _, _, unit in batch])
+                for (at, view, offset, _), answer in zip(batch, answers, strict=True):
+                    for finding in answer:
+                        start, end = finding.span.start + offset, finding.span.end + offset
+                        if not offset <= start < end <= len(view.text):
+                            raise ValueError("a recognizer found what lies outside of the text")
+                        if finding.score >= self.threshold and finding.entity not in self.ignored:
+                            span = view.original(Span(start, end))
+                            found[at].append(replace(finding, span=span))
+        self._left(deadline)
+        # What two pieces share, or two readings, is found twice.
+        return [tuple(sorted(dict.fromkeys(all_), key=lambda f: f.span)) for all_ in found]
+
+    def _match(self, unit: TextUnit, view: View, deadline: float) -> Iterator[Finding]:
+        # The name of the field stands where a label would: `{"ssn": …}` reads like `ssn: …`.
+        name = field_name(unit.pointer)
+        label = f"{name}:\n" if name else ""
+        for finding in find(
+            (*self.rules, *self.whole) if self.whole else self.rules,
+            label + view.text,
+            threshold=self.threshold,
+            timeout=self._left(deadline),
+        ):
+            start, end = finding.span.start - len(label), finding.span.end - len(label)
+            if end > 0:
+                yield replace(finding, span=view.original(Span(max(start, 0), end)))
+
+    def _left(self, deadline: float) -> float:
+        """Seconds that are left. Raises TimeoutError when none are."""
+        left = deadline - self.clock()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+_WORD_BREAK = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")
+_GENERIC = frozenset({"content", "text", "input", "prompt", "message", "value", "arguments"})
+
+
+def field_name(pointer: str) -> str:
+    """The words of the field that holds a text: `/customer/phone_no` gives `phone no`.
+
+    So does `/customer/phoneNo`, with a capital.
+
+    Empty for fields that may hold anything.
+    """
+    for part in reversed(pointer.split("/")):
+        if part and not part.isdigit():
+            return "" if part in _GENERIC else _WORD_BREAK.sub(" ", part)[:64]
+    return ""

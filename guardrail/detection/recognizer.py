@@ -1,0 +1,56 @@
+"""What a recognizer is: it finds entities in texts, and says which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
+
+from guardrail.types import Finding, TextUnit
+
+
+class Recognizer(Protocol):
+    """Finds entities in one unit of text; spans may overlap and come in any order."""
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """Every entity it may find."""
+        ...
+
+    def find(self, unit: TextUnit) -> Iterable[Finding]:
+        """Gives what it finds in `unit.text`."""
+        ...
+
+
+@runtime_checkable
+class BatchRecognizer(Recognizer, Protocol):
+    """A recognizer that reads several units faster at once than one by one."""
+
+    def find_all(self, units: Sequence[TextUnit]) -> Sequence[Iterable[Finding]]:
+        """Gives what it finds in each unit, in their order."""
+        ...
+
+
+LIGHT = 64 * 1024
+"""Code points that rules read quickly enough for an event loop; a thread costs more than that."""
+
+
+def light(recognizer: Recognizer) -> int:
+    """How many code points of a request a recognizer reads quickly enough for an event loop.
+
+    That is what its attribute `light` says, where it has one: 0 for one that waits for a model.
+    """
+    return int(getattr(recognizer, "light", LIGHT))
+
+
+def find_all(recognizer: Recognizer, units: Sequence[TextUnit]) -> Sequence[Iterable[Finding]]:
+    """Gives what a recognizer finds in each unit, in one go where it can.
+
+    Raises:
+        ValueError: it answered for more or fewer units than it was asked about.
+    """
+    if not isinstance(recognizer, BatchRecognizer):
+        return [recognizer.find(unit) for unit in units]
+    found = recognizer.find_all(units)
+    if len(found) != len(units):
+        raise ValueError("a recognizer answered for other units than it was asked about")
+    return found
