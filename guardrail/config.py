@@ -435,7 +435,7 @@ def build(config: Config) -> Built:
     )
     _check_words(config, policies.vocabulary)
     selftest(policies)
-    detector = _detector(config, taxonomy)
+    detector = configured_detector(config.detection, taxonomy=taxonomy, apps=config.apps)
     # The first text is slow: libraries load their tables then. Better now than for a caller.
     detector.find(TextUnit(pointer="", text="first.last@example.com, +49 30 901820, 4111 1111"))
     key = config.pseudonyms.key
@@ -468,8 +468,14 @@ def build(config: Config) -> Built:
     )
 
 
-def _detector(config: Config, taxonomy: Taxonomy) -> RuleDetector:
-    found = config.detection
+def configured_detector(
+    found: DetectionConfig, *, taxonomy: Taxonomy, apps: Mapping[str, AppConfig] | None = None
+) -> RuleDetector:
+    """Gives the detector that `[detection]` describes, and what of it counts for each app.
+
+    Raises:
+        ConfigError: as `build_detector` does.
+    """
     general = _preferences("detection", found)
     return build_detector(
         names=found.names,
@@ -487,7 +493,7 @@ def _detector(config: Config, taxonomy: Taxonomy) -> RuleDetector:
         deny=general.deny,
         apps={
             name: _preferences(f"apps.{name}.detection", app.detection)
-            for name, app in config.apps.items()
+            for name, app in (apps or {}).items()
             if app.detection != AppDetectionConfig()
         },
         taxonomy=taxonomy,

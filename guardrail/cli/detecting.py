@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
-from guardrail.config import DetectionConfig, load_config
-from guardrail.detection.detector import RuleDetector, build_detector
+from guardrail.config import DetectionConfig, configured_detector, load_config
+from guardrail.detection.detector import RuleDetector
 from guardrail.errors import ConfigError
 from guardrail.redaction import Finder
 from guardrail.taxonomy import Taxonomy, load_taxonomy
@@ -55,6 +56,24 @@ Without = Annotated[
 ]
 
 
+class Recall(StrEnum):
+    """How much that is unlikely counts all the same; see `detection.recall`."""
+
+    PRECISE = "precise"
+    BALANCED = "balanced"
+    STRICT = "strict"
+
+
+RecallOf = Annotated[
+    Recall | None,
+    typer.Option(
+        "--recall",
+        help="Find names with fewer alarms (precise) or fewer misses (strict).",
+        rich_help_panel="What to find",
+    ),
+]
+
+
 class Detecting(NamedTuple):
     """What to find, as plain values that another process can be told."""
 
@@ -62,6 +81,7 @@ class Detecting(NamedTuple):
     threshold: float | None = None
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    recall: Recall | None = None
 
     def settings(self) -> DetectionConfig:
         """The configuration's `[detection]`, with what the options say instead.
@@ -73,6 +93,8 @@ class Detecting(NamedTuple):
         changes: dict[str, object] = {"exclude": settings.exclude | set(self.without)}
         if self.threshold is not None:
             changes["threshold"] = self.threshold
+        if self.recall is not None:
+            changes["recall"] = self.recall.value
         return settings.model_copy(update=changes)
 
 
@@ -113,13 +135,4 @@ def load_detector(told: Detecting) -> tuple[RuleDetector, Taxonomy]:
         taxonomy = load_taxonomy(settings.entities)
     except ValueError as error:
         raise ConfigError([f"detection.entities: {error}"]) from None
-    return _build(settings), taxonomy
-
-
-def _build(settings: DetectionConfig) -> RuleDetector:
-    return build_detector(
-        pipeline=settings.pipeline,
-        threshold=settings.threshold,
-        timeout=settings.timeout_s,
-        exclude=settings.exclude,
-    )
+    return configured_detector(settings, taxonomy=taxonomy), taxonomy

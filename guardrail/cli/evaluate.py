@@ -15,6 +15,7 @@ from rich.text import Text
 from guardrail.cli.detecting import (
     Detecting,
     MaybeConfig,
+    RecallOf,
     Threshold,
     Without,
     load_finder,
@@ -36,6 +37,7 @@ def evaluate(
     ],
     config: MaybeConfig = None,
     threshold: Threshold = None,
+    recall: RecallOf = None,
     without: Without = None,
     entity: Annotated[
         list[str] | None,
@@ -77,7 +79,7 @@ def evaluate(
     Example: **guardrail evaluate labelled.jsonl --lower --examples 5**
     """
     mapping = dict(map(_pair, renamed or ()))
-    asked = Detecting(config, threshold, (), tuple(without or ()))
+    asked = Detecting(config, threshold, (), tuple(without or ()), recall)
     with told(as_json=as_json):
         sets = [(str(path), _load(path)) for path in data]
         detector, _ = load_finder(asked)

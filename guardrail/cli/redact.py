@@ -21,6 +21,7 @@ from guardrail.cli.detecting import (
     Detecting,
     MaybeConfig,
     Only,
+    RecallOf,
     Threshold,
     Without,
     load_finder,
@@ -77,6 +78,7 @@ def redact(
     ] = Numbering.DOCUMENT,
     config: MaybeConfig = None,
     threshold: Threshold = None,
+    recall: RecallOf = None,
     entity: Only = None,
     without: Without = None,
     endpoint: Annotated[
@@ -176,7 +178,7 @@ def redact(
         fail("--output and --in-place exclude each other", code=Code.USAGE)
     with told():
         detector, taxonomy = load_finder(
-            Detecting(config, threshold, tuple(entity or ()), tuple(without or ()))
+            Detecting(config, threshold, tuple(entity or ()), tuple(without or ()), recall)
         )
         journey = None
         if region and location:

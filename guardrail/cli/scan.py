@@ -20,6 +20,7 @@ from guardrail.cli.detecting import (
     Detecting,
     MaybeConfig,
     Only,
+    RecallOf,
     Threshold,
     Without,
     load_finder,
@@ -87,6 +88,7 @@ def scan(
     exclude: Exclude = None,
     config: MaybeConfig = None,
     threshold: Threshold = None,
+    recall: RecallOf = None,
     entity: Only = None,
     without: Without = None,
     as_json: Annotated[
@@ -123,7 +125,7 @@ def scan(
     if not paths:
         fail("say what to scan: files, folders, or - for standard input", code=Code.USAGE)
     form = Format.JSONL if jsonl else form
-    asked = Detecting(config, threshold, tuple(entity or ()), tuple(without or ()))
+    asked = Detecting(config, threshold, tuple(entity or ()), tuple(without or ()), recall)
     console = out()
     shown = not as_json and (console.is_terminal if text is None else text)
     with told():
