@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from guardrail.detection.cache import FindingCache
-from guardrail.detection.cues import cue_rules
+from guardrail.detection.cues import OPTIONAL_ENTITIES, cue_rules
 from guardrail.detection.identifiers import identifier_rules, without_loopback
 from guardrail.detection.ner import load_pipeline
 from guardrail.detection.normalize import View, readings
@@ -137,10 +137,12 @@ def build_detector(
     threshold: float = 0.4,
     timeout: float = 2.0,
     exclude: Iterable[str] = (),
+    include: Iterable[str] = (),
 ) -> RuleDetector:
     """Gives the detector with every built-in rule and the named spaCy pipeline.
 
-    `exclude` lists entities that shall not be found.
+    `exclude` lists entities that shall not be found, `include` those of `OPTIONAL_ENTITIES` that
+    shall be.
 
     Raises:
         ConfigError: the pipeline cannot be loaded, or an excluded entity is found by nothing.
@@ -148,6 +150,7 @@ def build_detector(
     rules = [*identifier_rules(), *presidio_rules(), *secret_rules(), *cue_rules()]
     rules = [without_loopback(r) if r.entity == "IP_ADDRESS" else r for r in rules]
     excluded = frozenset(exclude)
+    left_out = excluded | OPTIONAL_ENTITIES.difference(include)
     recognizer = load_pipeline(pipeline, exclude=excluded)
     entities = {rule.entity for rule in rules} | recognizer.entities
     unknown = excluded - entities
@@ -158,7 +161,7 @@ def build_detector(
             for entity in sorted(unknown)
         )
     return RuleDetector(
-        rules=tuple(rule for rule in rules if rule.entity not in excluded),
+        rules=tuple(rule for rule in rules if rule.entity not in left_out),
         recognizers=(recognizer,),
         threshold=threshold,
         timeout=timeout,
