@@ -149,7 +149,7 @@ class DetectionConfig(_Table):
 
     `names` lists who finds names, `recognizers` files of rules. `threshold` is the least score in
     [0, 1] that counts, `timeout_s` is for all texts of a request, `exclude` lists entities not to
-    look for, `entities` adds `{ENTITY = "category"}` rows to the taxonomy. `allow` lists texts that
+    look for, `include` optional ones to look for, `entities` adds `{ENTITY = "category"}` rows to the taxonomy. `allow` lists texts that
     are no findings, `deny` texts that are.
     """
 
@@ -164,6 +164,7 @@ class DetectionConfig(_Table):
     thresholds: Mapping[str, Score] = Field(default_factory=dict)
     timeout_s: float = Field(default=TIMEOUT, gt=0)
     exclude: frozenset[str] = frozenset()
+    include: frozenset[str] = frozenset()
     entities: Mapping[str, str] = Field(default_factory=dict)
     allow: tuple[str, ...] = Field(default=(), repr=False)
     allow_files: tuple[Path, ...] = ()
@@ -489,6 +490,7 @@ def configured_detector(
         thresholds=general.thresholds,
         timeout=found.timeout_s,
         exclude=general.exclude,
+        include=found.include,
         allow=general.allow,
         deny=general.deny,
         apps={

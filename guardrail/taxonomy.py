@@ -35,11 +35,13 @@ LITERAL = "LITERAL"
 """Entity of text that merely looks like a placeholder; it is escaped and always restored."""
 
 _ROWS: Mapping[str, str] = {
-    "name": "PERSON ORGANIZATION",
+    "name": "PERSON ORGANIZATION TITLE",
     "contact": "EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS",
-    "online-id": ("IP_ADDRESS MAC_ADDRESS URL UUID USER_ID CRYPTO ICCID IMEI IMSI"),
-    "location": ("LOCATION CA_POSTAL_CODE DE_PLZ UK_POSTCODE COORDINATES IE_EIRCODE"),
-    "dob": "DATE_OF_BIRTH AGE",
+    "online-id": "IP_ADDRESS MAC_ADDRESS URL UUID USER_ID CRYPTO ICCID IMEI IMSI",
+    "location": (
+        "LOCATION ZIP_CODE CA_POSTAL_CODE DE_PLZ UK_POSTCODE COORDINATES IE_EIRCODE NATIONALITY"
+    ),
+    "dob": "DATE_OF_BIRTH AGE DATE_TIME",
     "card": "CREDIT_CARD",
     "financial": (
         "IBAN_CODE US_BANK_NUMBER ABA_ROUTING_NUMBER BIC_CODE US_CLAIM_NUMBER AR_CBU "

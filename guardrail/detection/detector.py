@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from guardrail.detection.cues import cue_rules
+from guardrail.detection.cues import OPTIONAL_ENTITIES, cue_rules
 from guardrail.detection.custom import load_custom_rules
 from guardrail.detection.engine import Detector, RuleDetector, field_name
 from guardrail.detection.identifiers import identifier_rules, without_loopback
@@ -59,6 +59,7 @@ def build_detector(
     thresholds: Mapping[str, float] = MappingProxyType({}),
     timeout: float = TIMEOUT,
     exclude: Iterable[str] = (),
+    include: Iterable[str] = (),
     allow: tuple[str, ...] = (),
     deny: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     apps: Mapping[str, Preferences] = MappingProxyType({}),
@@ -69,7 +70,7 @@ def build_detector(
 
     See `[detection]` for what each setting means; `apps` are the settings of single apps.
     `streams` says whether a rule can be enforced on a stream: one of a file that cannot is applied
-    to whole texts alone.
+    to whole texts alone. `include` lists those of `OPTIONAL_ENTITIES` that shall be found.
 
     Raises:
         ConfigError: a recognizer cannot be had, a list or file is wrong, a setting names an entity
@@ -112,6 +113,11 @@ def build_detector(
         problems += _unclassified(known - general.exclude, (taxonomy or load_taxonomy()).categories)
         for app, one in {"": general, **apps}.items():
             problems += _unknown(app, one, known)
+        for entity in sorted(frozenset(include) - known):
+            problems.append(
+                f"detection.include: nothing finds {entity!r}{_meant(entity, known)}; "
+                f"optional entities: {', '.join(sorted(OPTIONAL_ENTITIES))}"
+            )
         if organizations != "off" and ORGANIZATION not in known:
             problems.append("detection.organizations: no recognizer in detection.names finds them")
 
@@ -132,9 +138,10 @@ def build_detector(
         )
         for app, one in {"": Preferences(), **apps}.items()
     }
+    left_out = general.exclude | OPTIONAL_ENTITIES.difference(include)
     return replace(
         detector,
-        rules=tuple(rule for rule in rules if rule.entity not in general.exclude),
+        rules=tuple(rule for rule in rules if rule.entity not in left_out),
         whole=tuple(rule for rule in whole if rule.entity not in general.exclude),
         threshold=min(selection.floor for selection in selections.values()),
         timeout=timeout,

@@ -44,6 +44,11 @@ class Scope(Enum):
     PAIRS = r"[0-9A-Fa-f]{2}[:-](?=[0-9A-Fa-f]{2}[:-])"
     LABEL = r"[:=|]"
     AT_SIGN = r"@+"
+    ADDRESS = r"\d{1,8}"
+    HOUSE_FIRST = r"\d[A-Za-z]?(?:[ \t,;/|>\r\n-]|\\n){1,12}(?:[^\W\d_a-z]|\d{1,3}(?:st|nd|rd|th))"
+    HOUSE_LAST = r"\d(?<=[^\d,/_].)(?<![^\W_].)"
+    POSTCODE = r"[A-Z]\d[A-Z\d]{0,2}[ ][A-Z\d]{3,4}(?![^\W_])"
+    REGION_CODE = r"[A-Z]{2},?[ ]\d{5}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +233,11 @@ _CORES = {scope: re.compile(scope.value) for scope in Scope}
 _MARGIN = (64, 64)
 _MARGINS = {
     Scope.AT_SIGN: (128, 128),
+    Scope.ADDRESS: (256, 200),
+    Scope.HOUSE_FIRST: (64, 256),
+    Scope.HOUSE_LAST: (112, 128),
+    Scope.POSTCODE: (320, 160),
+    Scope.REGION_CODE: (200, 64),
     Scope.NUMBERS: (16, 48),
     Scope.FOUR_DIGITS: (24, 24),
     Scope.SEVEN_DIGITS: (16, 16),

@@ -65,10 +65,19 @@ def test_context_stands_near_what_it_is_about() -> None:
     assert spans(each, "ssn " + "x" * CONTEXT + " 12") == []
 
 
+_PLACE = (r"A\d 1AA 7 GA \d{5}", "A1 1AA 7 GA 30301", "A2 1AA 7 GA 30302")
+_HELD = {
+    Scope.ANYWHERE: (r"[A-Z]{2}:\d{2}:\d{7}\.\d\+@", "AB:12:3456789.0+@", "CD:98:7654321.0+@"),
+    Scope.HOUSE_FIRST: _PLACE,
+    Scope.POSTCODE: _PLACE,
+    Scope.REGION_CODE: _PLACE,
+}
+
+
 @pytest.mark.parametrize("scope", list(Scope))
 def test_a_scope_does_not_change_what_is_found(scope: Scope) -> None:
-    each = rule(r"(?<!\w)[A-Z]{2}:\d{2}:\d{7}\.\d\+@(?!\w)", scope=scope)
-    first, second = "AB:12:3456789.0+@", "CD:98:7654321.0+@"
+    pattern, first, second = _HELD.get(scope, _HELD[Scope.ANYWHERE])
+    each = rule(rf"(?<!\w){pattern}(?!\w)", scope=scope)
     text = " ".join(["filler"] * 50 + [first] + ["filler"] * 50 + [second])
     assert spans(each, text) == [first, second]
 
