@@ -1,4 +1,4 @@
-"""What only its surroundings give away: names after a title or a greeting, ages, addresses, health.
+"""What only its surroundings give away: names after a title or a greeting, ages, addresses.
 
 A trained model finds far more names than these cues do. The cues need no model, are certain about
 what they find, and hold in every language listed here.
@@ -58,42 +58,6 @@ _DATE = (
     r"\p{L}{3,9}\s\d{1,2},?\s\d{4})"
 )
 
-_CONDITIONS = (
-    "diabetes, diabetic, diabetiker, hiv, hiv-positive, hiv-positiv, hepatitis, cancer, carcinoma, "
-    "krebs, brustkrebs, tumor, tumour, leukemia, leukaemia, leukämie, lymphoma, chemotherapy, "
-    "chemotherapie, depression, depressive, depressionen, schizophrenia, schizophrenie, bipolar "
-    "disorder, bipolare störung, anxiety disorder, angststörung, ptsd, adhd, autism, autismus, "
-    "dementia, demenz, alzheimer, parkinson, epilepsy, epilepsie, "
-    "multiple sclerosis, multiple sklerose, asthma, copd, hypertension, bluthochdruck, myocardial "
-    "infarction, heart attack, herzinfarkt, stroke, schlaganfall, heart failure, herzinsuffizienz, "
-    "pneumonia, lungenentzündung, tuberculosis, tuberkulose, pregnancy, pregnant, schwanger, "
-    "schwangerschaft, miscarriage, fehlgeburt, abortion, schwangerschaftsabbruch, infertility, "
-    "bandscheibenvorfall, migraine, migräne, anorexia, bulimia, essstörung, alcoholism, "
-    "alkoholabhängigkeit, substance abuse, overdose, suicidal, suizidgedanken, suizidal, burnout, "
-    "kidney failure, niereninsuffizienz, dialysis, dialyse, cirrhosis, leberzirrhose, arthritis, "
-    "osteoporosis, lupus, crohn, morbus crohn, colitis, celiac disease, zöliakie"
-)
-_MEDICATIONS = (
-    "metformin, insulin, lisinopril, atorvastatin, amlodipine, warfarin, sertraline, sertralin, "
-    "fluoxetine, fluoxetin, citalopram, escitalopram, lithium carbonate, quetiapine, olanzapine, "
-    "methadone, methadon, "
-    "oxycodone, oxycodon, tamoxifen, methotrexate, methotrexat, levothyroxine, "
-    "ritalin, methylphenidate, methylphenidat, truvada, tenofovir"
-)
-
-
-def _terms(terms: list[str]) -> str:
-    """Alternatives grouped by first letter, so that most words of a text fail at once."""
-    groups: dict[str, list[str]] = {}
-    for word in terms:
-        groups.setdefault(word[0], []).append(word[1:].replace(" ", r"\s").replace("'", "['’]"))
-    branches = (
-        f"[{letter}{letter.upper()}](?i:{'|'.join(sorted(rest, key=len, reverse=True))})"
-        for letter, rest in sorted(groups.items())
-    )
-    return rf"(?<![^\W_])(?:{'|'.join(branches)})(?![^\W_])"
-
-
 _TITLE_WORDS = (
     "mr mrs ms miss mx dr prof professor herrn herr frau hr mme monsieur madame mlle sr sra señor "
     "señora sig signor signora dhr mevr pani pan"
@@ -150,16 +114,8 @@ def _cue(
     )
 
 
-def _lexicon(entity: str, name: str, row: str) -> Rule:
-    """A closed list of terms; those of several words are looked for as they stand."""
-    terms = row.split(", ")
-    single = " ".join(term for term in terms if term.isalpha())
-    phrases = tuple(term for term in terms if not term.isalpha())
-    return _cue(entity, name, single, _terms(terms), group=0, score=0.6, requires=phrases)
-
-
 def cue_rules() -> list[Rule]:
-    """Gives the rules for what is recognised by its surroundings or from a closed list of words."""
+    """Gives the rules for what is recognised by its surroundings."""
     return [
         _cue(
             "PERSON",
@@ -233,6 +189,4 @@ def cue_rules() -> list[Rule]:
             r"Ln|Drive|Dr|Boulevard|Blvd|Way|Court|Ct|Place|Pl|Terrace|Square|Sq)\.?"
             r"(?:,\s\p{Lu}[\p{L} ]{1,30}(?:,\s\p{Lu}{2}\s\d{5})?)?)(?!\w)",
         ),
-        _lexicon("HEALTH_CONDITION", "health-condition", _CONDITIONS),
-        _lexicon("MEDICATION", "medication", _MEDICATIONS),
     ]

@@ -15,6 +15,7 @@ from guardrail.detection.normalize import View, readings
 from guardrail.detection.patterns import Rule, find
 from guardrail.detection.presidio import presidio_rules
 from guardrail.detection.secrets import secret_rules
+from guardrail.detection.special import special_lexicon, special_rules
 from guardrail.errors import ConfigError, DetectorUnavailable
 from guardrail.spans import resolve
 from guardrail.types import Finding, Span, TextUnit
@@ -146,10 +147,12 @@ def build_detector(
         ConfigError: the pipeline cannot be loaded, or an excluded entity is found by nothing.
     """
     rules = [*identifier_rules(), *presidio_rules(), *secret_rules(), *cue_rules()]
+    rules += special_rules()
     rules = [without_loopback(r) if r.entity == "IP_ADDRESS" else r for r in rules]
     excluded = frozenset(exclude)
     recognizer = load_pipeline(pipeline, exclude=excluded)
-    entities = {rule.entity for rule in rules} | recognizer.entities
+    lexicon = special_lexicon(exclude=excluded)
+    entities = {rule.entity for rule in rules} | recognizer.entities | lexicon.entities
     unknown = excluded - entities
     if unknown:
         known = ", ".join(sorted(entities))
@@ -159,7 +162,7 @@ def build_detector(
         )
     return RuleDetector(
         rules=tuple(rule for rule in rules if rule.entity not in excluded),
-        recognizers=(recognizer,),
+        recognizers=(recognizer, lexicon),
         threshold=threshold,
         timeout=timeout,
     )
