@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from time import monotonic
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -87,12 +88,16 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Lexicon:
-    """Finds listed terms; `unspaced` holds those of scripts that set no spaces, by entity."""
+    """Finds listed terms; `unspaced` holds those of scripts that set no spaces, by entity.
+
+    `timeout` is in seconds, for one text.
+    """
 
     terms: tuple[Term, ...]
     unspaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
     name: str = "lexicon"
+    timeout: float = 2.0
 
     @property
     def entities(self) -> frozenset[str]:
@@ -129,7 +134,11 @@ class Lexicon:
                 yield term.words[term.anchor], (term, term.anchor)
 
     def find(self, unit: TextUnit) -> list[Finding]:
-        """Gives every term that counts, in offsets of the unit's text; they may overlap."""
+        """Gives every term that counts, in offsets of the unit's text; they may overlap.
+
+        Raises:
+            TimeoutError: the text holds so many terms that it took longer than `timeout`.
+        """
         if unit.kind is Kind.IDENTIFIER:
             return []
         text = unit.text
@@ -157,11 +166,14 @@ class Lexicon:
             tokens = [_Token(m[0], *m.span()) for m in _WORD.finditer(folded)]
         else:
             tokens = [_Token(_fold(m[0]), *m.span()) for m in _WORD.finditer(text)]
+        deadline = monotonic() + self.timeout
         found = []
         seen = set()
         for near, token in enumerate(tokens):
             if token.word not in hits:
                 continue
+            if monotonic() > deadline:
+                raise TimeoutError
             for term, anchor in (
                 *self._whole.get(token.word, ()),
                 *self._stems.get(token.word[:_KEY], ()),

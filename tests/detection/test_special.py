@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,13 +132,11 @@ def test_the_name_of_a_field_is_a_label() -> None:
 
 
 def test_terms_that_count_alone_are_masked_in_answers() -> None:
+    def masked(entity: str) -> Callable[[str, str], str]:
+        return lambda text, left: f"[{entity}]"
+
     rules = compile_rules(
-        StreamRule(
-            name=rule.name,
-            pattern=rule.pattern,
-            flags=rule.flags,
-            rewrite=lambda text, left, mask=f"[{rule.entity}]": mask,
-        )
+        StreamRule(name=rule.name, pattern=rule.pattern, rewrite=masked(rule.entity))
         for rule in special_rules()
     )
     assert transform(rules, "Take Metformin for type 2 diabetes.") == (
@@ -179,3 +178,9 @@ def test_a_wrong_file_is_refused(tmp_path: Path, table: str, problem: str) -> No
 def test_a_directory_without_terms_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no file of terms"):
         special_rules((tmp_path,))
+
+
+def test_a_text_that_takes_too_long_is_an_error() -> None:
+    hurried = replace(LEXICON, timeout=-1.0)
+    with pytest.raises(TimeoutError):
+        hurried.find(TextUnit(pointer="", text="she is gay"))
