@@ -20,6 +20,7 @@ from guardrail.detection.presidio import presidio_rules
 from guardrail.detection.recognizer import Recognizer
 from guardrail.detection.secrets import secret_rules
 from guardrail.detection.selection import Preferences, select
+from guardrail.detection.special import special_lexicon, special_rules
 from guardrail.errors import ConfigError
 from guardrail.taxonomy import Taxonomy, load_taxonomy
 
@@ -30,10 +31,11 @@ SOURCES: tuple[Callable[[], Iterable[Rule]], ...] = (
     presidio_rules,
     secret_rules,
     cue_rules,
+    special_rules,
 )
 """Where the built-in rules come from."""
 
-RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = ()
+RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = (special_lexicon,)
 """Recognizers that are always at work, beside those that the configuration names."""
 
 NAMES = ("blank:en",)

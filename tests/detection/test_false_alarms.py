@@ -45,6 +45,7 @@ trace=4bf92f3577b34da6a3ce929d0e0e4736 span=00f067aa0ba902b7
     "people died; the population of 15 cities fell by 40 %. In Art. 6(1)(f) and § 312 the rule of "
     "1 January 2024 applies. Hi there, thanks for the help! From: support.",
     "ids": "run 8123456789 job 1234567890 commit 3f78685 PR #12345 build 20240301.1",
+    "metaphors": "a pen stroke, an economic depression, the Tropic of Cancer",
     "ports": "port=5432; 10:30; 1:2:3; ratio 12345/67890, range 10000-20000, 1920x1080",
 }
 
@@ -59,7 +60,6 @@ KNOWN = {
         [("IP_ADDRESS", "1.2.3.4")],
         "firmware 1.2.3.4",
     ),
-    "a closed list of words knows no metaphors": ([("HEALTH_CONDITION", "stroke")], "a pen stroke"),
     "a part number is spelled like a telephone number": (
         [("PHONE_NUMBER", "123-456-789")],
         "SKU 123-456-789",
