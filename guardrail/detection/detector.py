@@ -12,7 +12,7 @@ from guardrail.detection.cues import cue_rules
 from guardrail.detection.identifiers import identifier_rules, without_loopback
 from guardrail.detection.ner import load_pipeline
 from guardrail.detection.normalize import View, readings
-from guardrail.detection.patterns import Rule, find
+from guardrail.detection.patterns import Rule, RuleSet, find
 from guardrail.detection.presidio import presidio_rules
 from guardrail.detection.secrets import secret_rules
 from guardrail.errors import ConfigError, DetectorUnavailable
@@ -158,7 +158,7 @@ def build_detector(
             for entity in sorted(unknown)
         )
     return RuleDetector(
-        rules=tuple(rule for rule in rules if rule.entity not in excluded),
+        rules=RuleSet(rule for rule in rules if rule.entity not in excluded),
         recognizers=(recognizer,),
         threshold=threshold,
         timeout=timeout,
