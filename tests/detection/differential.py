@@ -1,13 +1,7 @@
-"""Presidio's own engine beside ours: the same recognizers, the same texts, every difference.
-
-Presidio's engine runs as its users run it, but for two things. Its look-ups of public suffixes use
-the list that ships inside tldextract, for nothing here may reach the network. And its blank spaCy
-pipeline sets lemmas, without which Presidio silently takes no heed of context words.
-"""
+"""Presidio's own engine beside ours: the same recognizers, the same texts, every difference."""
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,56 +10,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import spacy
-import tldextract
+from analyzer import presidio_engine
 from presidio_analyzer import (
     AnalyzerEngine,
     EntityRecognizer,
-    RecognizerRegistry,
     RecognizerResult,
     predefined_recognizers,
 )
-from presidio_analyzer.nlp_engine import SpacyNlpEngine
-from presidio_analyzer.predefined_recognizers import EmailRecognizer
-from spacy.language import Language
-from spacy.tokens import Doc
 
 from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.detection.presidio import RECOGNIZERS
 from guardrail.types import TextUnit
 
 PROMPTS = Path(__file__).parent.parent / "data" / "prompts.txt"
-
-
-@Language.component("lemmas")
-def _lemmas(doc: Doc) -> Doc:
-    for token in doc:
-        token.lemma_ = token.lower_
-    return doc
-
-
-class _OfflineEmailRecognizer(EmailRecognizer):
-    """Presidio's, with the list of public suffixes that ships inside tldextract."""
-
-    def validate_result(self, pattern_text: str) -> bool:
-        return _SUFFIXES(pattern_text).fqdn != ""
-
-
-_SUFFIXES = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-
-
-def presidio_engine() -> AnalyzerEngine:
-    """Gives Presidio's engine with every recognizer whose like we have."""
-    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
-    pipeline = spacy.blank("en")
-    pipeline.add_pipe("lemmas")
-    nlp = SpacyNlpEngine()
-    nlp.nlp = {"en": pipeline}  # type: ignore[assignment]  # declared as None
-    registry = RecognizerRegistry(supported_languages=["en"])
-    for name in (*RECOGNIZERS, "PhoneRecognizer", "UrlRecognizer"):
-        registry.add_recognizer(getattr(predefined_recognizers, name)(supported_language="en"))
-    registry.add_recognizer(_OfflineEmailRecognizer(supported_language="en"))
-    return AnalyzerEngine(registry=registry, nlp_engine=nlp, supported_languages=["en"])
 
 
 @dataclass(frozen=True, slots=True, order=True)
