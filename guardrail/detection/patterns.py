@@ -104,8 +104,9 @@ def _context_pattern(words: tuple[str, ...]) -> regex.Pattern[str]:
     return regex.compile(rf"(?<!\w)(?:{'|'.join(branches)})")
 
 
-_WORD = re.compile(r"[^\W_]+")
-_CUT = re.compile(r"\A[^\W_]+")
+# In mrab-regex, as the patterns are: to the standard library `²` is a part of a word.
+_WORD = regex.compile(r"[^\W_]+")
+_CUT = regex.compile(r"\A[^\W_]+")
 
 
 def _tokens(text: str) -> list[str]:
@@ -210,7 +211,11 @@ def find(rules: Iterable[Rule], text: str, *, threshold: float, timeout: float) 
     windows = Windows(text)
     found: list[Finding] = []
     for rule in rules.candidates(clues_in(text), threshold):
+        search = rule.compiled.search
         for start, end in windows.of(rule.look):
+            short = end - start <= _SHORT and monotonic() < deadline
+            if short and search(text, start, end) is None:
+                continue  # as most often
             _find(rule, text, start, end, threshold, deadline, found)
     return found
 

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from re import _parser as parser  # type: ignore[attr-defined]  # as the public one once was
 from typing import Any
 
@@ -173,9 +174,12 @@ _STEPS = (16, 32, 64, 128)
 """Reaches are rounded up to these, so that rules share their windows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """Where a rule looks: around what its scope names, as far as its shape makes worth while."""
+    """Where a rule looks: around what its scope names, as far as its shape makes worth while.
+
+    There is one of each, so that they are quick to tell apart.
+    """
 
     scope: Scope
     left: int
@@ -184,11 +188,14 @@ class Look:
     unbroken: bool
 
 
+_only = lru_cache(maxsize=None)(Look)
+
+
 def look(scope: Scope, shape: Shape) -> Look:
     """Gives where a pattern of that shape looks."""
     reach = next((step for step in _STEPS if shape.reach <= step), shape.reach)
     left, right = _MARGINS.get(scope, _MARGIN)
-    return Look(scope, min(left, reach), min(right, reach), shape.digits, shape.unbroken)
+    return _only(scope, min(left, reach), min(right, reach), shape.digits, shape.unbroken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ def test_candidates_are_asked_for_by_word_string_and_context() -> None:
     assert names("") == ["free", "certain"]
     assert names("a KEY") == ["free", "word", "certain"]
     assert names("risk-free") == ["free", "string", "certain"]
+    assert names("key²") == ["free", "word", "certain"]
     assert names("Pin\nCode") == ["free", "string", "certain"]
     assert names("passports") == ["free", "context", "certain"]
     assert names("key_passport") == ["free", "word", "context", "certain", "word in context"]
