@@ -7,6 +7,7 @@ beyond the pattern, so the same rule serves whole texts and streams.
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ __all__ = ["CONTEXT", "Clues", "Rule", "RuleSet", "Scope", "Validator", "clues_i
 
 CONTEXT = 128
 """Code points to the left of a match in which context words are looked for."""
-_CONTEXT_WORDS = 6
+_CONTEXT_WORDS, _SHORT_WORD = 6, 4
 _BOOST, _BOOSTED_MINIMUM = 0.35, 0.4
 """Presidio's LemmaContextAwareEnhancer: context_similarity_factor, min_score_with_context."""
 
@@ -61,7 +62,7 @@ class Rule:
     strings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        context = tuple(_fold(word) for word in self.context)
+        context = tuple({_fold(said): None for word in self.context for said in _spelled(word)})
         for name, value in (
             ("compiled", regex.compile(self.pattern, self.flags)),
             ("look", look(self.scope, shape(self.pattern, self.flags))),
@@ -90,8 +91,18 @@ class Rule:
             return False
         if len(left) >= CONTEXT:
             left = _CUT.sub("", left)
-        near = " ".join(_tokens(left)[-_CONTEXT_WORDS:])
+        near = " ".join(_nearest(_tokens(left)))
         return self._near.search(near) is not None
+
+
+def _nearest(tokens: Sequence[str]) -> Sequence[str]:
+    """The last words that may be context: short ones (`that we have on`) do not count fully."""
+    weighty = 0
+    for back, token in enumerate(reversed(tokens[-2 * _CONTEXT_WORDS :]), 1):
+        weighty += len(token) > _SHORT_WORD
+        if weighty == _CONTEXT_WORDS:
+            return tokens[-back:]
+    return tokens[-2 * _CONTEXT_WORDS :]
 
 
 @lru_cache(maxsize=512)
@@ -120,6 +131,11 @@ def _tokens(text: str) -> list[str]:
 def _fold(text: str) -> str:
     """Lower case, words apart by `_` and white space by one space."""
     return " ".join(_tokens(text))
+
+
+def _spelled(word: str) -> tuple[str, str]:
+    """A word as it is, and as texts spell it once they are normalised, code point by code point."""
+    return word, "".join(unicodedata.normalize("NFKC", character) for character in word)
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:

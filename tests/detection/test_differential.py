@@ -103,12 +103,6 @@ MISSED = (
         "`number` makes any run of digits a telephone number to Presidio.",
     ),
     Kind(
-        "context far away",
-        lambda d: _is_weak(d),
-        "The context word stands more words to the left than we look back, and with another value "
-        "of its own in between.",
-    ),
-    Kind(
         "zone and prefix length",
         lambda d: d.entity == "IP_ADDRESS" and _shares_a_start(d),
         "The address is found; the zone after `%` names an interface of one's own machine, and "
@@ -210,7 +204,7 @@ SCORES = (
     Kind(
         "context far away",
         lambda d: d.theirs is not None and d.theirs.context != "",
-        "As above.",
+        "The context word is that of another value, which stands in between.",
     ),
 )
 
