@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import platform
 import socket
@@ -32,13 +31,7 @@ from typing import Any
 
 import chat_app
 import httpx
-import spacy
-from presidio_analyzer import (
-    AnalyzerEngine,
-    RecognizerRegistry,
-    predefined_recognizers,
-)
-from presidio_analyzer.nlp_engine import SpacyNlpEngine
+from analyzer import presidio_engine
 from prompts import history, prompt
 from rich.console import Console
 from rich.progress import Progress
@@ -49,7 +42,6 @@ from guardrail.answers import EventAnswer, WholeAnswer
 from guardrail.asgi.middleware import Guardrail
 from guardrail.audit.event import event_id
 from guardrail.config import Built, build, load_config
-from guardrail.detection.presidio import RECOGNIZERS
 from guardrail.guard import build_filter, inspect, judge, shield
 from guardrail.protocols.bodies import read_body
 from guardrail.protocols.fields import leaves
@@ -488,25 +480,11 @@ async def _steps(built: Built, characters: int, number: int) -> dict[str, float]
 # ── Presidio ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def presidio_analyzer() -> AnalyzerEngine:
-    """Gives Presidio's engine over a blank spaCy pipeline, with the recognizers guardrail uses.
-
-    Its recognizers of mail addresses and URLs fetch a list when first used, so they are left out.
-    """
-    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
-    engine = SpacyNlpEngine()
-    engine.nlp = {"en": spacy.blank("en")}  # type: ignore[assignment]  # declared as None
-    registry = RecognizerRegistry(supported_languages=["en"])
-    for name in (*RECOGNIZERS, "PhoneRecognizer"):
-        registry.add_recognizer(getattr(predefined_recognizers, name)(supported_language="en"))
-    return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
-
-
 def compare_detection(
     built: Built, runs: Runs, *, advance: Callable[[], None]
 ) -> list[dict[str, Any]]:
     """Detection alone, by guardrail and by Presidio, in turn on the same texts."""
-    analyzer, detector = presidio_analyzer(), built.deployment.guard.detector
+    analyzer, detector = presidio_engine(), built.deployment.guard.detector
     found = []
     for characters in SIZES:
         ours, theirs = [], []
@@ -540,7 +518,7 @@ def describe_machine(folder: Path) -> dict[str, Any]:
     commits = _commits(folder)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
@@ -571,7 +549,7 @@ def _commits(folder: Path) -> list[float]:
     return taken
 
 
-def _cpu() -> str:
+def cpu() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -621,13 +599,13 @@ def tables(report: dict[str, Any]) -> Tables:
         (
             "Steps of an exchange by themselves (ms)",
             ["Step", "Characters", "took"],
-            [[s["step"], str(s["characters"]), _cell(s["took"])] for s in report["steps"]],
+            [[s["step"], str(s["characters"]), cell(s["took"])] for s in report["steps"]],
         ),
         (
             "Detection alone (ms)",
             ["Characters", "guardrail", "Presidio"],
             [
-                [str(row["characters"]), _cell(row["guardrail"]), _cell(row["presidio"])]
+                [str(row["characters"]), cell(row["guardrail"]), cell(row["presidio"])]
                 for row in report["detection"]
             ],
         ),
@@ -643,11 +621,11 @@ def tables(report: dict[str, Any]) -> Tables:
 
 
 def _compared_row(row: dict[str, Any]) -> list[str]:
-    numbers = [_cell(row[name]) for name in ("bare", "guarded", "added", "ratio")]
+    numbers = [cell(row[name]) for name in ("bare", "guarded", "added", "ratio")]
     return [row["case"], str(row["characters"]), row["what"], *numbers]
 
 
-def _cell(spread: dict[str, float]) -> str:
+def cell(spread: dict[str, float]) -> str:
     return f"{spread['p50']:.2f} / {spread['p95']:.2f}"
 
 
@@ -664,21 +642,21 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
     ]
 
 
-def as_markdown(report: dict[str, Any]) -> str:
-    """Gives the report as Markdown."""
-    parts = ["\n".join(f"- {line}" for line in machine_lines(report["machine"]))]
-    for title, head, rows in tables(report):
-        lines = [head, ["---"] * len(head), *rows]
-        parts.append(f"## {title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+def as_markdown(lines: Sequence[str], tables: Tables) -> str:
+    """Gives a report as Markdown: lines about the machine, then tables."""
+    parts = ["\n".join(f"- {line}" for line in lines)]
+    for title, head, rows in tables:
+        body = [head, ["---"] * len(head), *rows]
+        parts.append(f"## {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in body))
     return "\n\n".join(parts) + "\n"
 
 
-def show(report: dict[str, Any]) -> None:
-    """Prints the report to a terminal."""
+def show(lines: Sequence[str], tables: Tables) -> None:
+    """Prints a report to a terminal."""
     console = Console()
-    for line in machine_lines(report["machine"]):
+    for line in lines:
         console.print(line, highlight=False)
-    for title, head, rows in tables(report):
+    for title, head, rows in tables:
         table = Table(*head, title=title, title_justify="left")
         for row in rows:
             table.add_row(*row)
@@ -730,9 +708,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(report, indent=2))
     elif options.markdown:
-        print(as_markdown(report), end="")
+        print(as_markdown(machine_lines(report["machine"]), tables(report)), end="")
     else:
-        show(report)
+        show(machine_lines(report["machine"]), tables(report))
 
 
 if __name__ == "__main__":

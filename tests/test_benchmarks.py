@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 
-_LATENCY = Path(__file__).parent.parent / "benchmarks" / "latency.py"
+_BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 _SPREAD = {"p50", "p95"}
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What one quick run prints."""
-    folder = tmp_path_factory.mktemp("benchmark")
+def _printed(name: str, *options: str) -> dict[str, Any]:
     run = subprocess.run(
-        [sys.executable, str(_LATENCY), "--quick", "--json", "--folder", str(folder)],
+        [sys.executable, str(_BENCHMARKS / name), "--quick", "--json", *options],
         capture_output=True,
         text=True,
         timeout=120,
@@ -28,6 +25,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout)
     return found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one quick run prints."""
+    return _printed("latency.py", "--folder", str(tmp_path_factory.mktemp("benchmark")))
+
+
+@pytest.fixture(scope="module")
+def detection() -> dict[str, Any]:
+    """What one quick run of the detection benchmark prints."""
+    return _printed("detection.py")
 
 
 def test_the_report_names_the_machine_it_was_made_on(report: dict[str, Any]) -> None:
@@ -72,3 +81,20 @@ def test_every_aim_stands_beside_what_was_measured(report: dict[str, Any]) -> No
     assert len(report["aims"]) == 4
     for aim in report["aims"]:
         assert aim["met"] is (aim["measured"] <= aim["limit"])
+
+
+def test_detection_is_timed_on_new_and_on_known_texts(detection: dict[str, Any]) -> None:
+    sizes = [row["tokens"] for row in detection["new"]]
+    assert sizes == sorted(sizes)
+    assert len(sizes) == 3
+    for row in detection["new"]:
+        assert all(row[name].keys() == _SPREAD for name in ("guardrail", "presidio", "ratio"))
+    for row in detection["known"]:
+        assert row["again"]["p50"] < row["first"]["p50"]
+
+
+def test_detection_misses_nothing_that_presidio_finds_in_prompts(
+    detection: dict[str, Any],
+) -> None:
+    assert [row["missed"] for row in detection["new"]] == [0, 0, 0]
+    assert len(detection["aims"]) == 10

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from guardrail.detection.cache import FindingCache
 from guardrail.detection.normalize import View, readings
-from guardrail.detection.patterns import Rule, find
+from guardrail.detection.patterns import Rule, RuleSet, find
 from guardrail.detection.pieces import batches, pieces
 from guardrail.detection.recognizer import LIGHT, Recognizer, find_all, light
 from guardrail.detection.selection import Selection
@@ -75,6 +75,10 @@ class RuleDetector:
     selections: Mapping[str, Selection] = field(default_factory=lambda: MappingProxyType({}))
     cache: FindingCache = field(default_factory=lambda: FindingCache(4096), repr=False)
     clock: Callable[[], float] = field(default=monotonic, repr=False)
+    _applied: RuleSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_applied", RuleSet((*self.rules, *self.whole)))
 
     @property
     def entities(self) -> frozenset[str]:
@@ -174,7 +178,7 @@ class RuleDetector:
         name = field_name(unit.pointer)
         label = f"{name}:\n" if name else ""
         for finding in find(
-            (*self.rules, *self.whole) if self.whole else self.rules,
+            self._applied,
             label + view.text,
             threshold=self.threshold,
             timeout=self._left(deadline),

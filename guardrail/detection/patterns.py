@@ -7,48 +7,29 @@ beyond the pattern, so the same rule serves whole texts and streams.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import lru_cache
 from time import monotonic
+from typing import Any
 
 import regex
 
+from guardrail.detection.windows import Look, Scope, Windows, look, shape
 from guardrail.types import Finding, Span
+
+__all__ = ["CONTEXT", "Clues", "Rule", "RuleSet", "Scope", "Validator", "clues_in", "find"]
 
 CONTEXT = 128
 """Code points to the left of a match in which context words are looked for."""
-_CONTEXT_WORDS = 6
+_CONTEXT_WORDS, _SHORT_WORD = 6, 4
 _BOOST, _BOOSTED_MINIMUM = 0.35, 0.4
 """Presidio's LemmaContextAwareEnhancer: context_similarity_factor, min_score_with_context."""
 
 Validator = Callable[[str], bool | None]
 """True: certain. False: not one. None: the rule's own score stands."""
-
-
-class Scope(Enum):
-    """What every match of a rule holds, so that it need not look where that is not near.
-
-    A pattern for it; matches begin and end within its margins, or in the same word.
-    """
-
-    ANYWHERE = ""
-    DIGITS = r"\d+"
-    FOUR_DIGITS = r"\d{4,}"
-    SEVEN_DIGITS = r"\d{7,}"
-    CODE = r"\d[^\W_]{4}|[^\W_]{8}\d"
-    NUMBERS = r"\d(?:\D{0,6}\d){4}"
-    DOTTED = r"\d\.\d"
-    PREFIX = r"\+|00(?=[1-9])"
-    PAIRS = r"[0-9A-Fa-f]{2}[:-](?=[0-9A-Fa-f]{2}[:-])"
-    LABEL = r"[:=|]"
-    AT_SIGN = r"@+"
-    ADDRESS = r"\d{1,8}"
-    HOUSE_FIRST = r"\d[A-Za-z]?(?:[ \t,;/|>\r\n-]|\\n){1,12}(?:[^\W\d_a-z]|\d{1,3}(?:st|nd|rd|th))"
-    HOUSE_LAST = r"\d(?<=[^\d,/_].)(?<![^\W_].)"
-    POSTCODE = r"[A-Z]\d[A-Z\d]{0,2}[ ][A-Z\d]{3,4}(?![^\W_])"
-    REGION_CODE = r"[A-Z]{2},?[ ]\d{5}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,29 +58,21 @@ class Rule:
     scope: Scope = Scope.DIGITS
     guarded: bool = False
     compiled: regex.Pattern[str] = field(init=False, repr=False, compare=False)
+    look: Look = field(init=False, repr=False, compare=False)
     _near: regex.Pattern[str] | None = field(init=False, repr=False, compare=False)
-    _beginnings: frozenset[str] = field(init=False, repr=False, compare=False)
-    _strings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    beginnings: frozenset[str] = field(init=False, repr=False, compare=False)
+    strings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        context = tuple(_fold(word) for word in self.context)
+        context = tuple({_fold(said): None for word in self.context for said in _spelled(word)})
         for name, value in (
             ("compiled", regex.compile(self.pattern, self.flags)),
+            ("look", look(self.scope, shape(self.pattern, self.flags))),
             ("_near", _context_pattern(context) if context else None),
-            ("_beginnings", _beginnings(_WORD.findall(word)[0] for word in context)),
-            ("_strings", tuple(_fold(string) for string in self.requires)),
+            ("beginnings", _beginnings(_WORD.findall(word)[0] for word in context)),
+            ("strings", tuple(_fold(string) for string in self.requires)),
         ):
             object.__setattr__(self, name, value)
-
-    def can_match(self, clues: Clues, threshold: float) -> bool:
-        """False when no match of this rule in a text can reach the threshold; quick and safe."""
-        if self.words or self._strings:
-            folded = clues.folded
-            if self.words.isdisjoint(clues.words) and not any(s in folded for s in self._strings):
-                return False
-        if self.score >= threshold or self.certain:
-            return True
-        return not self._beginnings.isdisjoint(clues.beginnings)
 
     def judge(self, value: str, left: str, *, threshold: float = 0.0) -> float:
         """Score in [0, 1] of `value` standing right of `left`; 0 when it is not one.
@@ -120,8 +93,18 @@ class Rule:
             return False
         if len(left) >= CONTEXT:
             left = _CUT.sub("", left)
-        near = " ".join(_fold(left).split()[-_CONTEXT_WORDS:])
+        near = " ".join(_nearest(_tokens(left)))
         return self._near.search(near) is not None
+
+
+def _nearest(tokens: Sequence[str]) -> Sequence[str]:
+    """The last words that may be context: short ones (`that we have on`) do not count fully."""
+    weighty = 0
+    for back, token in enumerate(reversed(tokens[-2 * _CONTEXT_WORDS :]), 1):
+        weighty += len(token) > _SHORT_WORD
+        if weighty == _CONTEXT_WORDS:
+            return tokens[-back:]
+    return tokens[-2 * _CONTEXT_WORDS :]
 
 
 @lru_cache(maxsize=512)
@@ -134,15 +117,27 @@ def _context_pattern(words: tuple[str, ...]) -> regex.Pattern[str]:
     return regex.compile(rf"(?<!\w)(?:{'|'.join(branches)})")
 
 
+# In mrab-regex, as the patterns are: to the standard library `²` is a part of a word.
 _WORD = regex.compile(r"[^\W_]+")
 _CUT = regex.compile(r"\A[^\W_]+")
-_LOWER = {ord("_"): " ", ord("ſ"): "s", 0x307: None}
-"""`_` separates words; `İ` and `ſ` match `i` and `s` in a pattern that ignores case."""
+
+
+def _tokens(text: str) -> list[str]:
+    """What white space and `_` keep apart, in lower case.
+
+    `İ` and `ſ` match `i` and `s` in a pattern that ignores case.
+    """
+    return text.lower().replace("_", " ").replace("ſ", "s").replace("\u0307", "").split()
 
 
 def _fold(text: str) -> str:
     """Lower case, words apart by `_` and white space by one space."""
-    return " ".join(text.lower().translate(_LOWER).split())
+    return " ".join(_tokens(text))
+
+
+def _spelled(word: str) -> tuple[str, str]:
+    """A word as it is, and as texts spell it once they are normalised, code point by code point."""
+    return word, "".join(unicodedata.normalize("NFKC", character) for character in word)
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
@@ -152,36 +147,94 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """What stands in a text, gathered once, so that most rules need not run on it."""
+    """What stands in a text, gathered once, so that most rules need not run on it.
+
+    `folded` is the text in lower case, `unique` each of its words and what sticks to it once.
+    """
 
     folded: str
+    unique: str
     words: frozenset[str]
     beginnings: frozenset[str]
 
 
 def clues_in(text: str) -> Clues:
     """Gives the clues of a text: its words in lower case, and it itself."""
-    folded = _fold(text)
-    words = frozenset(_WORD.findall(folded))
-    return Clues(folded, words, _beginnings(words))
+    tokens = _tokens(text)
+    unique = " ".join(set(tokens))
+    words = frozenset(_WORD.findall(unique))
+    return Clues(" ".join(tokens), unique, words, _beginnings(words))
+
+
+class RuleSet(Sequence[Rule]):
+    """Rules, and what a text must hold for each of them to match; made once, never changed.
+
+    Most rules cannot match in most texts. The set tells which ones can from the words of a text,
+    without asking each rule.
+    """
+
+    __slots__ = ("_by_beginning", "_by_string", "_by_word", "_free", "_levels", "_rules", "_sure")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = tuple(rules)
+        numbered = tuple(enumerate(self._rules))
+        self._free = frozenset(n for n, rule in numbered if not rule.words and not rule.strings)
+        self._by_word = _index((word, n) for n, rule in numbered for word in rule.words)
+        self._by_string = _index((string, n) for n, rule in numbered for string in rule.strings)
+        self._by_beginning = _index((begun, n) for n, rule in numbered for begun in rule.beginnings)
+        best = [1.0 if rule.certain else rule.score for rule in self._rules]
+        self._levels = sorted(set(best))
+        self._sure = [
+            frozenset(n for n, score in enumerate(best) if score >= level)
+            for level in (*self._levels, 2.0)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rules[index]
+
+    def candidates(self, clues: Clues, threshold: float) -> list[Rule]:
+        """The rules, in order, of which a match in the text can reach the threshold."""
+        can_match = set(self._free)
+        for word in self._by_word.keys() & clues.words:
+            can_match.update(self._by_word[word])
+        for string, numbers in self._by_string.items():
+            if string in (clues.folded if " " in string else clues.unique):
+                can_match.update(numbers)
+        can_reach = set(self._sure[bisect_left(self._levels, threshold)])
+        for begun in self._by_beginning.keys() & clues.beginnings:
+            can_reach.update(self._by_beginning[begun])
+        return [self._rules[number] for number in sorted(can_match & can_reach)]
+
+
+def _index(pairs: Iterable[tuple[str, int]]) -> dict[str, tuple[int, ...]]:
+    index: dict[str, tuple[int, ...]] = {}
+    for key, number in pairs:
+        index[key] = (*index.get(key, ()), number)
+    return index
 
 
 def find(rules: Iterable[Rule], text: str, *, threshold: float, timeout: float) -> list[Finding]:
     """Gives every match of every rule that scores at least `threshold`; they may overlap.
 
+    Whoever asks often gives a `RuleSet`.
+
     Raises:
         TimeoutError: the rules together took longer than `timeout` seconds.
     """
     deadline = monotonic() + timeout
-    windows: dict[Scope, list[tuple[int, int]]] = {}
-    clues = clues_in(text)
+    rules = rules if isinstance(rules, RuleSet) else RuleSet(rules)
+    windows = Windows(text)
     found: list[Finding] = []
-    for rule in rules:
-        if rule.can_match(clues, threshold):
-            if rule.scope not in windows:
-                windows[rule.scope] = _windows(rule.scope, text)
-            for start, end in windows[rule.scope]:
-                _find(rule, text, start, end, threshold, deadline, found)
+    for rule in rules.candidates(clues_in(text), threshold):
+        search = rule.compiled.search
+        for start, end in windows.of(rule.look):
+            short = end - start <= _SHORT and not rule.guarded and monotonic() < deadline
+            if short and search(text, start, end) is None:
+                continue  # as most often
+            _find(rule, text, start, end, threshold, deadline, found)
     return found
 
 
@@ -228,37 +281,3 @@ def _find(
 _SHORT = 4096
 """Code points in which no pattern of finite width is slow enough to need a timeout."""
 _RUN = re.compile(r"[^\W_]+")
-_SPACE = re.compile(r"\s")
-_CORES = {scope: re.compile(scope.value) for scope in Scope}
-_MARGIN = (64, 64)
-_MARGINS = {
-    Scope.AT_SIGN: (128, 128),
-    Scope.ADDRESS: (256, 200),
-    Scope.HOUSE_FIRST: (64, 256),
-    Scope.HOUSE_LAST: (112, 128),
-    Scope.POSTCODE: (320, 160),
-    Scope.REGION_CODE: (200, 64),
-    Scope.NUMBERS: (16, 48),
-    Scope.FOUR_DIGITS: (24, 24),
-    Scope.SEVEN_DIGITS: (16, 16),
-    Scope.CODE: (24, 24),
-    Scope.PREFIX: (24, 40),
-}
-"""Code points to the left and right that may belong to what stands there (`GB82 WEST 1234`)."""
-
-
-def _windows(scope: Scope, text: str) -> list[tuple[int, int]]:
-    """Sorted, disjoint ranges around what every match must contain, each ending at white space."""
-    if scope is Scope.ANYWHERE:
-        return [(0, len(text))] if text else []
-    left, right = _MARGINS.get(scope, _MARGIN)
-    windows: list[tuple[int, int]] = []
-    for match in _CORES[scope].finditer(text):
-        if windows and match.end() + right <= windows[-1][1]:
-            continue
-        start = max(0, match.start() - left)
-        if windows and start <= windows[-1][1]:
-            start = windows.pop()[0]
-        space = _SPACE.search(text, min(len(text), match.end() + right))
-        windows.append((start, space.start() if space else len(text)))
-    return windows

@@ -50,13 +50,22 @@ def test_a_verdict_overrules_the_score(
         ([], "sins 12"),
         ([], "basin 12"),
         ([], "12 sin"),
-        ([], "sin a b c d e f 12"),
+        (["12"], "sin that we have on file for him is 12"),
+        (["12"], "sin a b c d e f g h i j k 12"),
+        ([], "sin a b c d e f g h i j k l 12"),
+        ([], "sin first second third fourth fifth sixth 12"),
         ([], "12"),
     ],
 )
 def test_context_raises_the_score(expected: list[str], text: str) -> None:
     each = rule(r"\d+", score=0.1, context=("sin", "insurance", "social security"))
     assert expected == spans(each, text)
+
+
+def test_context_is_heard_as_it_is_written_and_as_normalised_text_spells_it() -> None:
+    each = rule(r"\d+", score=0.1, context=("ประจำตัว",))
+    assert spans(each, "ประจำตัว 12") == ["12"]
+    assert spans(each, "ประจํา".replace("ํา", "\u0e4d\u0e32") + "ตัว 12") == ["12"]
 
 
 def test_context_stands_near_what_it_is_about() -> None:
