@@ -149,8 +149,8 @@ class DetectionConfig(_Table):
 
     `names` lists who finds names, `recognizers` files of rules. `threshold` is the least score in
     [0, 1] that counts, `timeout_s` is for all texts of a request, `exclude` lists entities not to
-    look for, `include` optional ones to look for, `entities` adds `{ENTITY = "category"}` rows to the taxonomy. `allow` lists texts that
-    are no findings, `deny` texts that are.
+    look for, `include` optional ones to look for, `entities` adds `{ENTITY = "category"}` rows to
+    the taxonomy. `allow` lists texts that are no findings, `deny` texts that are.
     """
 
     names: tuple[str, ...] = NAMES
