@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 BEFORE = r"(?<![^\W_])"
 """A token begins where a word does; `_` separates words."""
+AT_WORD = r"(?<![^\W_].)"
+"""`BEFORE`, said after the first character: the engine finds a character sooner than a look."""
+_AT_RUN = r"(?<![A-Za-z0-9].)"
 AFTER = r"(?![A-Za-z0-9])"
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 """Scripts that put no space before a token, as members of a set."""
@@ -84,8 +87,16 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "API_KEY",
         "Hugging Face",
         "hugging-face-token",
-        "hf api",
-        r"(?:hf_[A-Za-z0-9]{34,60}|api_org_[A-Za-z]{34})",
+        "hf",
+        r"hf_[A-Za-z0-9]{34,60}",
+        "https://huggingface.co/docs/hub/security-tokens",
+    ),
+    (
+        "API_KEY",
+        "Hugging Face",
+        "hugging-face-organisation-token",
+        "api",
+        r"api_org_[A-Za-z]{34}",
         "https://huggingface.co/docs/hub/security-tokens",
     ),
     (
@@ -222,7 +233,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Fly.io",
         "fly-token",
         "fm2 fo1",
-        r"(?:fm2_[A-Za-z0-9+/=]{100,2048}|fo1_[A-Za-z0-9_-]{43})",
+        r"f(?:m2_[A-Za-z0-9+/=]{100,2048}|o1_[A-Za-z0-9_-]{43})",
         "https://fly.io/docs/security/tokens/",
     ),
     (
@@ -448,8 +459,16 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "API_KEY",
         "Mailgun",
         "mailgun-key",
-        "key pubkey",
-        r"(?:pub)?key-[0-9a-f]{32}",
+        "key",
+        r"key-[0-9a-f]{32}",
+        "https://documentation.mailgun.com/docs/mailgun/api-reference/mg-auth",
+    ),
+    (
+        "API_KEY",
+        "Mailgun",
+        "mailgun-public-key",
+        "pubkey",
+        r"pubkey-[0-9a-f]{32}",
         "https://documentation.mailgun.com/docs/mailgun/api-reference/mg-auth",
     ),
     (
@@ -547,7 +566,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Sentry",
         "sentry-token",
         "sntrys sntryu",
-        r"(?:sntrys_eyJ[A-Za-z0-9+/=_-]{60,1024}|sntryu_[0-9a-f]{64})",
+        r"sntry(?:s_eyJ[A-Za-z0-9+/=_-]{60,1024}|u_[0-9a-f]{64})",
         "https://docs.sentry.io/account/auth-tokens/",
     ),
     (
@@ -555,7 +574,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Grafana",
         "grafana-token",
         "glc glsa",
-        r"(?:glc_eyJ[A-Za-z0-9+/=]{32,512}|glsa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8})",
+        r"gl(?:c_eyJ[A-Za-z0-9+/=]{32,512}|sa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8})",
         "https://grafana.com/docs/grafana/latest/administration/service-accounts/",
     ),
     (
@@ -579,7 +598,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "LaunchDarkly",
         "launchdarkly-key",
         "sdk api mob",
-        rf"(?:sdk|api|mob)-{_UUID}",
+        rf"[sam](?:(?<=s)dk|(?<=a)pi|(?<=m)ob)-{_UUID}",
         "https://launchdarkly.com/docs/home/account/environment/keys",
     ),
     (
@@ -603,8 +622,16 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "API_KEY",
         "Notion",
         "notion-key",
-        "secret ntn",
-        r"(?:secret_[A-Za-z0-9]{43}|ntn_[0-9]{11}[A-Za-z0-9]{32,36})",
+        "secret",
+        r"secret_[A-Za-z0-9]{43}",
+        "https://developers.notion.com/docs/authorization",
+    ),
+    (
+        "API_KEY",
+        "Notion",
+        "notion-token",
+        "ntn",
+        r"ntn_[0-9]{11}[A-Za-z0-9]{32,36}",
         "https://developers.notion.com/docs/authorization",
     ),
     (
@@ -668,7 +695,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Supabase",
         "supabase-key",
         "sbp sb",
-        r"(?:sbp_[0-9a-f]{40}|sb_secret_[A-Za-z0-9_-]{22,64})",
+        r"sb(?:p_[0-9a-f]{40}|_secret_[A-Za-z0-9_-]{22,64})",
         "https://supabase.com/docs/guides/api/api-keys",
     ),
     (
@@ -712,7 +739,7 @@ _BARE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Amazon Web Services",
         "aws-access-key-id",
         "akia asia abia acca",
-        r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
+        r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}",
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html",
     ),
     (
@@ -855,8 +882,16 @@ _BARE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "ACCESS_TOKEN",
         "Artifactory",
         "artifactory-token",
-        "akcp cmvmd",
-        r"(?:AKCp[A-Za-z0-9]{69}|cmVmd[A-Za-z0-9]{59})",
+        "akcp",
+        r"AKCp[A-Za-z0-9]{69}",
+        "https://jfrog.com/help/r/jfrog-platform-administration-documentation/access-tokens",
+    ),
+    (
+        "ACCESS_TOKEN",
+        "Artifactory",
+        "artifactory-reference-token",
+        "cmvmd",
+        r"cmVmd[A-Za-z0-9]{59}",
         "https://jfrog.com/help/r/jfrog-platform-administration-documentation/access-tokens",
     ),
     (
@@ -1133,11 +1168,23 @@ _THING = r"(?i:key|token|secret|password|passwd|pwd|auth|credential|dsn)"
 _QUOTE = r"[\"'`]"
 
 
+def _led(pattern: str, look: str) -> str:
+    """Puts a look at what stands before the first character behind that character."""
+    end = pattern.index("]") + 1 if pattern.startswith("[") else 2 if pattern[0] == "\\" else 1
+    if pattern[end : end + 1] == "{":
+        return look.replace(".", "") + pattern
+    return pattern[:end] + look + pattern[end:]
+
+
 def _named_pattern(words: str, shape: str) -> str:
     """`DATADOG_API_KEY=…`, `{"datadog": {"apiKey": "…"}}`, `the Datadog key is …`."""
-    alone = rf"{BEFORE}(?i:{words.replace(' ', '|')})(?![^\W_])"
+    first = "".join(
+        sorted({letter for word in words.split() for letter in (word[0], word[0].upper())})
+    )
+    rest = "|".join(rf"(?<=[{w[0]}{w[0].upper()}])(?i:{w[1:]})" for w in words.split())
     return (
-        rf"{alone}(?:[\s_.\"'`:={{(,-]|[A-Za-z0-9]){{0,32}}?{_THING}[A-Za-z]?"
+        rf"[{first}]{AT_WORD}(?:{rest})(?![^\W_])"
+        rf"(?:[\s_.\"'`:={{(,-]|[A-Za-z0-9]){{0,32}}?{_THING}[A-Za-z]?"
         rf"(?:[\s_\"'`:=>|-]|(?i:id|is|for|value|key|token|production|prod|env|ist)(?![^\W_])){{1,16}}?"
         rf"(?<![A-Za-z0-9_/+~.-])({shape})(?![A-Za-z0-9_/+=~-])"
     )
@@ -1150,7 +1197,7 @@ def issued_credentials() -> tuple[Credential, ...]:
             entity=entity,
             service=service,
             name=name,
-            pattern=f"{BEFORE}{pattern}{AFTER}",
+            pattern=f"{_led(pattern, AT_WORD)}{AFTER}",
             source=source,
             words=frozenset(words.split()),
         )
@@ -1161,7 +1208,7 @@ def issued_credentials() -> tuple[Credential, ...]:
             entity=entity,
             service=service,
             name=name,
-            pattern=f"(?<![A-Za-z0-9]){pattern}{AFTER}",
+            pattern=f"{_led(pattern, _AT_RUN)}{AFTER}",
             source=source,
             requires=tuple(requires.split()),
         )

@@ -44,26 +44,31 @@ def _looks_issued(value: str) -> bool | None:
 
 _MIXED = re.compile(r"\d|[a-z][A-Z]|[A-Z][a-z]+[A-Z]")
 _IDENTIFIER = re.compile(
-    r"[+!&*@\\-]?[A-Za-z_$][\w$]{0,64}(?:(?:\.|::|->|[|/:\\-])[A-Za-z_$][\w$]{0,64}){0,8}[.!?:-]?"
+    r"[+!&*@:\\-]?[A-Za-z_$][\w$]{0,64}(?:(?:\.|::|->|[|/:\\-])[A-Za-z_$][\w$]{0,64}){0,8}[.!?:-]?"
 )
 _HUMPS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _VERSION = re.compile(r"v?\d+(?:\.\d+)+\S{0,12}|\d{1,4}")
 _CODE = re.compile(r"\\[sdwSDWb]|[\w.:]{1,64}[(\[]|\]?\)[.,;:]?$")
 
 
-def _is_words(value: str, *, digits: int = 0) -> bool:
+def _is_words(value: str) -> bool:
     """True of words and of names in programs: `self._append_token`, `access-token`."""
-    if not _IDENTIFIER.fullmatch(value) or sum(c.isdigit() for c in value) > digits:
+    if not _IDENTIFIER.fullmatch(value) or any(character.isdigit() for character in value):
         return False
     humps = [len(hump) for hump in _HUMPS.findall(value)] or [0]
     return sum(humps) / len(humps) >= 2.5 and max(humps) <= 15
+
+
+def _numberless(value: str) -> str:
+    """Without the digit at the end that tells one name in a program from the next."""
+    return value[:-1] if value[-2:-1].isalpha() and value[-1].isdigit() else value
 
 
 def _looks_key(value: str) -> bool | None:
     """False for a placeholder, words, and what varies too little to be a key or a token."""
     if _PLACEHOLDER.search(value) or _VERSION.fullmatch(value) or _CODE.search(value):
         return False
-    if _is_words(value, digits=1):
+    if _is_words(_numberless(value)):
         return False
     return None if _entropy(value) >= 2.5 else False
 
@@ -76,7 +81,7 @@ def _looks_password(value: str) -> bool | None:
     words = lowered.split()
     if not words or len(words) > 6 or any(word in _NO_PASSWORDS for word in words):
         return False
-    if _NAMES_ONE.search(lowered) and (len(words) > 1 or _is_words(value, digits=1)):
+    if _NAMES_ONE.search(lowered) and (len(words) > 1 or _is_words(_numberless(value))):
         return False
     return None if len(set(value)) >= min(4, len(value) - 1) else False
 
@@ -94,7 +99,9 @@ def _looks_a_word(value: str) -> bool | None:
 _NAMES_ONE = re.compile(
     r"pass|pwd|secret|token|auth|login|user|cred|key|hash|confirm|reset|valid|kennwort|mot[_-]?de"
 )
-_DEMO = frozenset("password passwd pass pwd pw secret tiger passphrase test testing".split())
+_DEMO = frozenset(
+    "password passwd pass pwd pw secret tiger passphrase test testing pasword foobar".split()
+)
 """What documentation writes for a password; `scott` and `tiger` are Oracle's."""
 _NO_PASSWORDS = _DEMO | frozenset(
     (
@@ -177,7 +184,9 @@ _NAME = rf"(?:{_FIRST}|(?<=[a-z0-9][A-Z]))"
 _KEYS = (
     r"(?:[kK](?i:ey)(?<=(?i:api|secret|access|auth|account|signing|encryption|master|private|"
     r"client|app|shared|service|license|webhook|hmac|cipher|storage|subscription)[ _-]?(?i:key))|"
-    r"[sS](?i:ecret)|[tT](?i:oken)|[cC](?i:redentials?))"
+    r"[sS](?i:ecret)(?<!:secret)|[cC](?i:redentials?)|[tT](?i:oken)(?<!(?i:next|page|pagination|"
+    r"continuation|marker|change|request|creation|client|idempotency|cancellation|import|action)"
+    r"[ _-]?(?i:token)))"
 )
 _ABROAD = (
     r"(?<=[cC])(?i:ontrase[ñn]a|lave)|(?<=[mM])(?i:ot[ _]de[ _]passe|dp)|(?<=[sS])(?i:enha)|"
