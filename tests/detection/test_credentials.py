@@ -202,7 +202,7 @@ def draw(template: str, *, seed: int = 7) -> str:
 
     while True:
         value = _DRAWN.sub(letters, template)
-        if re.search(r"\d", value[4:]) and re.search(r"[A-Za-z]", value):
+        if re.search(r"\d|[a-z][A-Z]", value[4:]) and re.search(r"[A-Za-z]", value):
             return value
 
 
