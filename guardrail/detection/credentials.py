@@ -493,7 +493,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "Stripe",
         "stripe-key",
         "sk rk pk",
-        r"(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,250}",
+        r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,250}",
         "https://docs.stripe.com/keys",
     ),
     (
