@@ -8,6 +8,7 @@ import pytest
 from detection_world import DETECTOR
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from national_world import load_examples
 from test_cues import BIRTHS, PEOPLE, PLACES
 from test_false_alarms import CLEAN
 from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES
@@ -29,6 +30,10 @@ VALUES = [
     *(text for _, text in ADDRESSES),
     *(*EMAILS.values(), *PLACES, *PLAIN.values()),
 ]
+NATIONAL = [
+    *(f"{e.words[0]}: {value}" for e in load_examples() for value in e.valid),
+    *(value for e in load_examples() for value in e.printed),
+]
 FILLER = "and then nothing of note happened for a long while, as everybody had hoped it would. "
 
 
@@ -46,7 +51,13 @@ def test_gates_change_nothing_in_what_holds_every_kind_of_value(between: str) ->
 
 
 def test_gates_change_nothing_in_a_value_alone() -> None:
-    assert {text: found for text in VALUES if (found := differ(text))} == {}
+    texts = (*VALUES, *NATIONAL[:: len(NATIONAL) // 100])
+    assert {text: found for text in texts if (found := differ(text))} == {}
+
+
+@pytest.mark.parametrize("between", ["\n", FILLER])
+def test_gates_change_nothing_among_the_identifiers_of_many_countries(between: str) -> None:
+    assert differ(between.join(NATIONAL[::4])) == set()
 
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN.keys())

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import phonenumbers
 import pytest
-from detection_world import DETECTOR, found
+from detection_world import DETECTOR, found, overlapping
 
 from guardrail.detection.identifiers import identifier_rules, without_loopback
 from guardrail.taxonomy import UNKNOWN, load_taxonomy
@@ -53,11 +54,18 @@ def test_an_address_is_found(address: str) -> None:
         "?email={}&page=2",
         "/{}/",
         "&lt;{}&gt;",
-        "https://example.org/reset?mail={}",
     ],
 )
 def test_an_address_is_found_whatever_stands_around_it(around: str) -> None:
     assert found(around.format("o'neil@example.com")) == [("EMAIL_ADDRESS", "o'neil@example.com")]
+
+
+def test_an_address_in_a_link_is_found_as_such() -> None:
+    expected = [
+        ("URL", "https://example.org/reset?mail="),
+        ("EMAIL_ADDRESS", "o'neil@example.com"),
+    ]
+    assert expected == found("https://example.org/reset?mail=o'neil@example.com")
 
 
 @pytest.mark.parametrize("between", [";", ", ", "\n", "/", "|", "&y=", "><", "::"])
@@ -142,6 +150,22 @@ def test_a_telephone_number_is_found(number: str, around: str) -> None:
     assert [("PHONE_NUMBER", number)] == found(around.format(number))
 
 
+REGIONS = (
+    "US GB DE FR ES IT NL IL IN BR CN JP KR RU AU SG AE SA VN ID CH AT BE SE PL PT TR MX ZA".split()
+)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_numbers_of_a_region_are_found_as_they_are_dialled_there(region: str) -> None:
+    kinds = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
+    examples = [phonenumbers.example_number_for_type(region, kind) for kind in kinds]
+    formats = (phonenumbers.PhoneNumberFormat.NATIONAL, phonenumbers.PhoneNumberFormat.E164)
+    numbers = {phonenumbers.format_number(e, f) for e in examples for f in formats if e}
+    assert numbers
+    missed = {n for n in numbers if ("PHONE_NUMBER", n) not in overlapping(f"phone: {n}")}
+    assert missed == set()
+
+
 @pytest.mark.parametrize("between", ["\n", "; ", ", ", "\n23,Bob,"])
 def test_both_of_two_telephone_numbers_are_found(between: str) -> None:
     first, second = "415-555-2672", "212-736-5000"
@@ -213,6 +237,30 @@ NUMBERS = [
     ("ICD_CODE", "F32.1", "Diagnose {}"),
     ("ICD_CODE", "F32.1", "ICD-10 {}"),
     ("US_HEALTH_INSURANCE_MEMBER_ID", "XYZ123456789", "Member ID: {}"),
+    ("US_CLAIM_NUMBER", "CLM-12345678", "claim no. {}"),
+    ("US_PRESCRIPTION_NUMBER", "1234567", "Rx# {}"),
+    ("US_PRIOR_AUTHORIZATION_NUMBER", "PA-1234567", "prior authorization number: {}"),
+    ("US_REFERRAL_NUMBER", "REF-1234567", "referral {}"),
+    ("COORDINATES", "52.5200, 13.4050", "We met at {}."),
+    ("COORDINATES", "52.52, 13.40", "Koordinaten: {}"),
+    ("COORDINATES", "52°31'12\"N 13°24'18\"E", "{}"),
+    ("COORDINATES", "48.8584° N, 2.2945° E", "{}"),
+    ("COORDINATES", "-33.8568", '{{"lat": {}}}'),
+    ("VIN", "1M8GDM9AXKP042788", "{}"),
+    ("VIN", "WVWZZZ1JZ3W386752", "Fahrgestellnummer {}"),
+    ("BIC_CODE", "DEUTDEFF", "BIC {}"),
+    ("BIC_CODE", "DEUTDEFF500", "SWIFT: {}"),
+    ("LEI_CODE", "529900T8BM49AURSDO55", "{}"),
+    ("PASSPORT", "X1234567", "Reisepass: {}"),
+    ("PASSPORT", "12AB34567"[:2] + "345678", "passport {}"),
+    ("DRIVER_LICENSE", "B072RRE2I55", "Führerschein {}"),
+    ("NATIONAL_ID", "12345678-9", "national identity number {}"),
+    ("VEHICLE_REGISTRATION", "XK-74-PQ2", "plate {}"),
+    ("BANK_ACCOUNT", "1234567890", "conto corrente {}"),
+    ("PHONE_NUMBER", "13912345678", "手机号码{}"),
+    ("PHONE_NUMBER", "090-1234-5678", "電話番号は{}です"),
+    ("PHONE_NUMBER", "8123 4567", "mobile {}"),
+    ("PASSPORT_MRZ", "L898902C36UTO7408122F1204159ZE184226B<<<<<10", "{}"),
 ]
 
 
@@ -233,6 +281,13 @@ def test_a_number_with_a_rule_is_found(entity: str, number: str, around: str) ->
         "1237 010180",
         "E11.9",
         "seat B12",
+        "weights 0.1234, 0.9876",
+        "[12.3456, 23.4567, 34.5678]",
+        "52.52, 13.40",
+        "1M8GDM9A0KP042788",
+        "529900T8BM49AURSDO56",
+        "L898902C37UTO7408122F1204159ZE184226B<<<<<10",
+        "DEUTDEFF",
     ],
 )
 def test_a_number_without_its_context_or_checksum_is_not_found(text: str) -> None:

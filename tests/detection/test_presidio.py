@@ -116,7 +116,7 @@ def test_every_context_word_lets_its_rule_run() -> None:
         (rule.name, word)
         for rule in DETECTOR.rules
         for word in map(str.lower, rule.context)
-        if not rule.can_match(clues_in(f"{word} 1"), 0.4)
+        if not rule.can_match(clues_in(f"{word} {' '.join(rule.requires)}"), 0.4)
     }
     assert shut_out == set()
 

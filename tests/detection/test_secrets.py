@@ -35,13 +35,13 @@ TOKENS = {
 def test_a_token_is_found_whole(around: str, entity: str, token: str) -> None:
     text = around.format(token)
     assert token in [value for _, value in found(text)]
-    assert {"API_KEY", "ACCESS_TOKEN", "SECRET"} >= {entity for entity, _ in found(text)}
+    assert {"API_KEY", "ACCESS_TOKEN", "SECRET", "URL"} >= {entity for entity, _ in found(text)}
     assert [(entity, token)] == found(f"see {token}")
 
 
 def test_a_webhook_is_found() -> None:
     url = "hooks.slack.com/services/T00000000/B00000000/" + _A36[:24]
-    assert [("ACCESS_TOKEN", url)] == found(f"https://{url}")
+    assert [("URL", "https://"), ("ACCESS_TOKEN", url)] == found(f"https://{url}")
 
 
 @pytest.mark.parametrize("newline", ["\n", "\\n", "\r\n"])
