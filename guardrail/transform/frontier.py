@@ -22,9 +22,12 @@ Source: mrab-regex, https://github.com/mrabarnett/mrab-regex, syntax and behavio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import regex
+
+from guardrail.transform import heads
+from guardrail.transform.heads import Head
 
 ALLOWED_FLAGS = regex.I | regex.M | regex.S | regex.X | regex.A | regex.U | regex.V0
 """Flags under which one code point of pattern is one code point of text."""
@@ -58,6 +61,7 @@ _FORWARD = {
     r"\m": (_END, 1),
     r"\M": (_END, 1),
 }
+_BOUNDARIES = {r"\b", r"\B", r"\m", r"\M"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,8 @@ class Piece:
 
     `source` matches what the piece matches; `waits` matches where it waits ("" = it never does).
     `low` and `high` bound its width; `behind` and `ahead` how far before its start and beyond its
-    end it may look. `single` is true of a piece that always takes exactly one code point.
+    end it may look. `single` is true of a piece that always takes exactly one code point. `head`
+    tells how its matches begin.
     """
 
     source: str
@@ -76,6 +81,7 @@ class Piece:
     behind: int = 0
     ahead: int = 0
     single: bool = False
+    head: Head = field(default_factory=Head)
 
 
 def survey(pattern: str, flags: int, *, prefix: str) -> Piece:
@@ -112,7 +118,8 @@ def leading_flags(pattern: str) -> tuple[str, int]:
 
 
 def _character(source: str) -> Piece:
-    return Piece(source=source, waits=_END, low=1, high=1, single=True)
+    head = Head.character(source)
+    return Piece(source=source, waits=_END, low=1, high=1, single=True, head=head)
 
 
 def _choice(*waits: str) -> str:
@@ -149,6 +156,7 @@ def _sequence(pieces: list[Piece]) -> Piece:
         high=sum(piece.high for piece in pieces),
         behind=max((piece.behind for piece in pieces), default=0),
         ahead=ahead,
+        head=heads.sequence([piece.head for piece in pieces]),
     )
 
 
@@ -162,6 +170,7 @@ def _either(pieces: list[Piece]) -> Piece:
         high=max(piece.high for piece in pieces),
         behind=max(piece.behind for piece in pieces),
         ahead=max(piece.ahead for piece in pieces),
+        head=heads.either([piece.head for piece in pieces]),
     )
 
 
@@ -181,6 +190,7 @@ def _repeat(piece: Piece, least: int, most: int, suffix: str) -> Piece:
         high=piece.high * most,
         behind=piece.behind,
         ahead=piece.ahead,
+        head=heads.repeated(piece.head, least, most),
     )
 
 
@@ -194,6 +204,7 @@ def _enclose(opener: str, piece: Piece) -> Piece:
         high=piece.high,
         behind=piece.behind,
         ahead=piece.ahead,
+        head=piece.head.under(opener) if opener.endswith(":") and opener != "(?:" else piece.head,
     )
 
 
@@ -209,11 +220,18 @@ def _look_ahead(opener: str, piece: Piece) -> Piece:
 def _look_behind(opener: str, piece: Piece) -> Piece:
     # Only what it looks at beyond its own end can be unknown: wait when that is near.
     waits = rf"(?s:.){{0,{piece.ahead - 1}}}{_END}" if piece.ahead else ""
+    source = f"{opener}{piece.source})"
+    head = Head()
+    if piece.high == 1 and not piece.behind and not piece.ahead:
+        head = Head(before=frozenset({source}))
+    elif opener == "(?<!" and piece.source in {f"{first}." for first in piece.head.first}:
+        head = Head(over=frozenset({f"{opener}{piece.source[:-1]})"}))
     return Piece(
-        source=f"{opener}{piece.source})",
+        source=source,
         waits=waits,
         behind=piece.high + piece.behind,
         ahead=piece.ahead,
+        head=head,
     )
 
 
@@ -273,11 +291,14 @@ class _Reader:
         for anchor in (first, two):
             if anchor in _BACKWARD:
                 self.at += len(anchor)
-                return Piece(source=anchor, behind=1)
+                return Piece(source=anchor, behind=1, head=Head(before=frozenset({anchor})))
             if anchor in _FORWARD:
                 self.at += len(anchor)
                 waits, ahead = _FORWARD[anchor]
-                return Piece(source=anchor, waits=waits, behind=1, ahead=ahead)
+                before = frozenset({anchor} if anchor in _BOUNDARIES else ())
+                return Piece(
+                    source=anchor, waits=waits, behind=1, ahead=ahead, head=Head(before=before)
+                )
         if first == "\\":
             return self._backreference()
         if first in "[{*+?":
@@ -297,7 +318,12 @@ class _Reader:
         self.at = match.end()
         # What the group took is not known here, only its width.
         waits = rf"(?s:.){{0,{group.high - 1}}}{_END}" if group.high else ""
-        return Piece(source=f"(?P={self._prefix}{number})", waits=waits, high=group.high)
+        return Piece(
+            source=f"(?P={self._prefix}{number})",
+            waits=waits,
+            high=group.high,
+            head=Head.unknown(group.high),
+        )
 
     def _group(self) -> Piece:
         if _BACKREFERENCE.match(self.pattern, self.at):

@@ -14,8 +14,12 @@ text. The transformer holds only from the leftmost position where some rule stil
 A rule never matches two overlapping stretches: after an accepted match its search resumes at the
 end of it, after a refused one at the next code point, so that a refused match hides no valid one.
 
+At each position only those rules are tried whose matches may begin like the text there (`heads`
+tells which), so that a text costs what is in it, however many rules there are. A position is looked
+at once it is reached, and again only while a rule waits there.
+
 Memory per stream is bounded by the widest rule plus `CONTEXT`, which is kept of the text already
-released for look-behinds and rewrites. A feed costs two searches of what is held.
+released for look-behinds and rewrites.
 """
 
 from __future__ import annotations
@@ -23,13 +27,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import groupby, pairwise
+from functools import lru_cache, partial
+from itertools import pairwise
 
 import regex
 
 from guardrail.errors import Unavailable
 from guardrail.transform.frontier import Piece, leading_flags, survey
+from guardrail.transform.heads import HeadTable
 
 CONTEXT = 128
 """Code points of original text before a match that its rewrite and look-behinds may see."""
@@ -57,17 +62,22 @@ class StreamRule:
     rewrite: Callable[[str, str], str | None]
 
 
+_At = Callable[[str, int], regex.Match[str] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Engine:
     """The compiled patterns of a set of rules; it knows nothing of rewrites and is shared.
 
-    `full` is one pattern per rule. `any` and `waits` join the rules of equal flags: `any` matches
-    where one of them matches, `waits` where one of them waits for text.
+    Of each rule `match` matches what it matches, and `waits` gives what matches where it waits for
+    text, which it may do for `reach` code points and no further. The latter is compiled when it is
+    first asked for. `heads` tells which rules are worth a try where.
     """
 
-    full: tuple[regex.Pattern[str], ...]
-    any: tuple[regex.Pattern[str], ...]
-    waits: tuple[regex.Pattern[str], ...]
+    match: tuple[_At, ...]
+    waits: tuple[Callable[[], _At], ...]
+    reach: tuple[int, ...]
+    heads: HeadTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +141,14 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
         if names[rule.name] > 1:
             raise ValueError(f"rule {rule.name}: two rules bear this name")
         try:
-            _surveyed(rule.pattern, rule.flags, 0)
+            _surveyed(rule.pattern, rule.flags)
         except ValueError as error:
             raise ValueError(f"rule {rule.name}: {error}") from None
     return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
 
 
-@lru_cache(maxsize=1024)
-def _surveyed(pattern: str, flags: int, number: int) -> tuple[Piece, int]:
+@lru_cache(maxsize=2048)
+def _surveyed(pattern: str, flags: int) -> tuple[Piece, int]:
     """The pattern as a piece, and the flags that piece is to be compiled with."""
     try:
         regex.compile(pattern, flags | regex.V0)
@@ -146,7 +156,7 @@ def _surveyed(pattern: str, flags: int, number: int) -> tuple[Piece, int]:
         raise ValueError(f"is not a pattern: {error}") from None
     bare, inline = leading_flags(pattern)
     flags |= inline
-    piece = survey(bare, flags, prefix=f"r{number}_")
+    piece = survey(bare, flags, prefix="r")
     for broken, problem in (
         (piece.low < 1, "may match nothing"),
         (piece.high > MAX_WIDTH, f"is {piece.high} wide, above {MAX_WIDTH}"),
@@ -158,53 +168,59 @@ def _surveyed(pattern: str, flags: int, number: int) -> tuple[Piece, int]:
     return piece, flags & ~regex.X | regex.V0
 
 
+@lru_cache(maxsize=2048)
+def _waits(pattern: str, flags: int) -> _At:
+    piece, bare = _surveyed(pattern, flags)
+    return regex.compile(piece.waits, bare).match
+
+
 @lru_cache(maxsize=128)
 def _engine(patterns: tuple[tuple[str, int], ...]) -> _Engine:
-    surveyed = [_surveyed(pattern, flags, n) for n, (pattern, flags) in enumerate(patterns)]
-    surveyed.sort(key=lambda entry: entry[1])
-    grouped = [
-        (flags, [piece for piece, _ in group])
-        for flags, group in groupby(surveyed, key=lambda entry: entry[1])
-    ]
+    surveyed = [_surveyed(pattern, flags) for pattern, flags in patterns]
     return _Engine(
-        tuple(regex.compile(pattern, flags | regex.V0) for pattern, flags in patterns),
-        tuple(regex.compile("|".join(p.source for p in ps), flags) for flags, ps in grouped),
-        tuple(regex.compile("|".join(p.waits for p in ps), flags) for flags, ps in grouped),
+        tuple(regex.compile(pattern, flags | regex.V0).match for pattern, flags in patterns),
+        tuple(partial(_waits, pattern, flags) for pattern, flags in patterns),
+        tuple(piece.high + piece.ahead for piece, _ in surveyed),
+        HeadTable((piece.head, flags) for piece, flags in surveyed),
     )
 
 
 def transform(rules: CompiledRules, text: str) -> str:
-    """Gives the whole text rewritten, in one pass and without any of the streaming machinery."""
+    """Gives the whole text rewritten, in one pass."""
     found: list[_Match] = []
-    for rule, pattern in zip(rules.rules, rules._engine.full, strict=True):
-        found += _accepted(rule, pattern, text, until=len(text))[0]
-    return _render(text, found, end=len(text))[0]
+    resume: dict[int, int] = {}
+    for at, numbers in rules._engine.heads.candidates(text, 0):
+        _accept(rules, text, at, numbers, resume, found)
+    return _render(text, found, end=len(text))[0] if found else text
 
 
-def _accepted(
-    rule: StreamRule,
-    pattern: regex.Pattern[str],
+def _accept(
+    rules: CompiledRules,
     text: str,
-    *,
-    at: int = 0,
-    until: int,
+    at: int,
+    numbers: Iterable[int],
+    resume: dict[int, int],
+    found: list[_Match],
     origin: int = 0,
-) -> tuple[list[_Match], int]:
-    """The matches that start in `text[at:until]` and count, and where the search resumes.
+) -> None:
+    """Adds to `found` the matches of these rules that start at `at` and count.
 
-    `origin` is the offset of `text` in the stream; the offsets of matches are the stream's.
+    `resume` tells from where on a rule may match again. `origin` is the offset of `text` in the
+    stream; `resume` and the offsets of matches are the stream's.
     """
-    found = []
-    while (match := pattern.search(text, at)) and match.start() < until:
-        start, end = match.span()
-        replacement = rule.rewrite(match[0], text[max(0, start - CONTEXT) : start])
-        if replacement is None:
-            at = start + 1
+    match = rules._engine.match
+    for number in numbers:
+        matched = match[number](text, at)
+        if matched is None or resume.get(number, 0) > origin + at:
             continue
-        rank = (-rule.priority, start - end, origin + start, rule.name)
-        found.append(_Match(origin + start, origin + end, rank, replacement))
-        at = end
-    return found, max(at, until)
+        rule = rules.rules[number]
+        replacement = rule.rewrite(matched[0], text[max(0, at - CONTEXT) : at])
+        if replacement is None:
+            continue
+        start, end = origin + at, origin + matched.end()
+        rank = (-rule.priority, start - end, start, rule.name)
+        found.append(_Match(start, end, rank, replacement))
+        resume[number] = end
 
 
 def _render(
@@ -253,6 +269,7 @@ class StreamTransformer:
         "_rules",
         "_stopped",
         "_text",
+        "_waiting",
     )
 
     def __init__(self, rules: CompiledRules) -> None:
@@ -266,7 +283,8 @@ class StreamTransformer:
         self._frontier = 0  # all before it is decided and released
         self._found: list[_Match] = []  # those that reach beyond the frontier
         self._owner: _Match | None = None  # of the last code point released
-        self._resume = [0] * len(self._rules.rules)
+        self._resume: dict[int, int] = {}  # from where on each rule may match again
+        self._waiting: int | None = None  # a rule that waited at the frontier
 
     @property
     def held(self) -> int:
@@ -278,7 +296,7 @@ class StreamTransformer:
         self._refuse_if_stopped()
         try:
             self._text += chunk
-            return self._release(self._decided())
+            return self._release(self._decide())
         except BaseException:
             self._stop()
             raise
@@ -287,7 +305,7 @@ class StreamTransformer:
         """Ends the stream and gives the rest of it; the transformer starts anew."""
         self._refuse_if_stopped()
         try:
-            rest = self._release(self._origin + len(self._text))
+            rest = self._release(self._decide(final=True))
         except BaseException:
             self._stop()
             raise
@@ -302,20 +320,33 @@ class StreamTransformer:
         self._begin()
         self._stopped = True
 
-    def _decided(self) -> int:
-        """The leftmost position where a rule waits for text, or the end of what is known."""
-        decided = len(self._text)
-        held_from = self._frontier - self._origin
-        for waits in self._rules._engine.waits:
-            if match := waits.search(self._text, held_from):
-                decided = min(decided, match.start())
-        return self._origin + decided
+    def _decide(self, *, final: bool = False) -> int:
+        """Finds what starts before the leftmost position where a rule waits; gives that position.
+
+        At the end of the stream, when it is `final`, none waits.
+        """
+        text, origin, rules = self._text, self._origin, self._rules
+        waits, reach, size = rules._engine.waits, rules._engine.reach, len(text)
+        start = self._frontier - origin
+        waiting = () if final or self._waiting is None else (self._waiting,)
+        for number in waiting:
+            if size - start < reach[number] and waits[number]()(text, start):
+                return self._frontier
+        self._waiting = None
+        for at, numbers in rules._engine.heads.candidates(text, start):
+            if not final:
+                known = size - at
+                for number in numbers:
+                    if known < reach[number] and waits[number]()(text, at):
+                        self._waiting = number
+                        return origin + at
+            _accept(rules, text, at, numbers, self._resume, self._found, origin)
+        return origin + size
 
     def _release(self, until: int) -> str:
         begin, origin = self._frontier, self._origin
         if until == begin:
             return ""
-        self._find(until)
         if self._found:
             text, self._owner = _render(
                 self._text, self._found, begin=begin, end=until, origin=origin, owner=self._owner
@@ -329,18 +360,3 @@ class StreamTransformer:
             self._text = self._text[surplus:]
             self._origin += surplus
         return text
-
-    def _find(self, until: int) -> None:
-        """Adds the matches that start between the frontier and `until`, all of them decided."""
-        origin, engine = self._origin, self._rules._engine
-        at, stop = self._frontier - origin, until - origin
-        hits = (pattern.search(self._text, at) for pattern in engine.any)
-        if not any(hit and hit.start() < stop for hit in hits):
-            return
-        for number, (rule, pattern) in enumerate(zip(self._rules.rules, engine.full, strict=True)):
-            resume = max(at, self._resume[number] - origin)
-            found, resume = _accepted(
-                rule, pattern, self._text, at=resume, until=stop, origin=origin
-            )
-            self._found += found
-            self._resume[number] = origin + resume

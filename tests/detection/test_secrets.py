@@ -11,7 +11,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJ
 TOKENS = {
     "openai": ("API_KEY", f"sk-proj-{_A36}"),
     "anthropic": ("API_KEY", f"sk-ant-api03-{_A36}"),
-    "aws": ("API_KEY", "AKIAIOSFODNN7EXAMPLE"),
+    "aws": ("API_KEY", "AKIAIOSFODNN7ABCDEFG"),
     "google": ("API_KEY", "AIza" + _A36[:35]),
     "stripe": ("API_KEY", "sk_live_" + _A36[:24]),
     "sendgrid": ("API_KEY", f"SG.{_A36[:22]}.{_A36}"),

@@ -123,14 +123,14 @@ PROMPTS: tuple[Prompt, ...] = (
             "Why does this fail with AccessDenied?\n\n"
             "s3 = boto3.client(\n"
             '    "s3",\n'
-            '    aws_access_key_id="AKIAIOSFODNN7EXAMPLE",\n'
+            '    aws_access_key_id="AKIAIOSFODNN7ABCDEFG",\n'
             '    aws_secret_access_key="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",\n'
             ")\n"
             's3.put_object(Bucket="reports", Key="q3.csv", Body=data)'
         ),
         goes_to="cloud",
         streamed=True,
-        planted=("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzK3mQ9ab2T"),
+        planted=("AKIAIOSFODNN7ABCDEFG", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzK3mQ9ab2T"),
     ),
     Prompt(
         title="A harmless question",
