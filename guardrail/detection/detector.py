@@ -38,7 +38,7 @@ SOURCES: tuple[Callable[[], Iterable[Rule]], ...] = (
 RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = (special_lexicon,)
 """Recognizers that are always at work, beside those that the configuration names."""
 
-NAMES = ("blank:en",)
+NAMES = ("builtin",)
 """Who finds names where nobody says otherwise."""
 TIMEOUT = 10.0
 """Seconds for all texts of one request."""
