@@ -136,6 +136,13 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
     (['no. ', '', '[SSN].'], '')
     """
     rules = tuple(rules)
+    check_rules(rules)
+    return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
+
+
+def check_rules(rules: Iterable[StreamRule]) -> None:
+    """Raises ValueError as `compile_rules` does, and compiles nothing else."""
+    rules = tuple(rules)
     names = Counter(rule.name for rule in rules)
     for rule in rules:
         if names[rule.name] > 1:
@@ -144,14 +151,13 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
             _surveyed(rule.pattern, rule.flags)
         except ValueError as error:
             raise ValueError(f"rule {rule.name}: {error}") from None
-    return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
 
 
 @lru_cache(maxsize=2048)
-def _surveyed(pattern: str, flags: int) -> tuple[Piece, int]:
-    """The pattern as a piece, and the flags that piece is to be compiled with."""
+def _surveyed(pattern: str, flags: int) -> tuple[Piece, int, _At]:
+    """The pattern as a piece, the flags that piece is to be compiled with, and what matches it."""
     try:
-        regex.compile(pattern, flags | regex.V0)
+        match = regex.compile(pattern, flags | regex.V0).match
     except (regex.error, ValueError) as error:
         raise ValueError(f"is not a pattern: {error}") from None
     bare, inline = leading_flags(pattern)
@@ -165,12 +171,12 @@ def _surveyed(pattern: str, flags: int) -> tuple[Piece, int]:
     ):
         if broken:
             raise ValueError(problem)
-    return piece, flags & ~regex.X | regex.V0
+    return piece, flags & ~regex.X | regex.V0, match
 
 
 @lru_cache(maxsize=2048)
 def _waits(pattern: str, flags: int) -> _At:
-    piece, bare = _surveyed(pattern, flags)
+    piece, bare, _ = _surveyed(pattern, flags)
     return regex.compile(piece.waits, bare).match
 
 
@@ -178,10 +184,10 @@ def _waits(pattern: str, flags: int) -> _At:
 def _engine(patterns: tuple[tuple[str, int], ...]) -> _Engine:
     surveyed = [_surveyed(pattern, flags) for pattern, flags in patterns]
     return _Engine(
-        tuple(regex.compile(pattern, flags | regex.V0).match for pattern, flags in patterns),
+        tuple(match for _, _, match in surveyed),
         tuple(partial(_waits, pattern, flags) for pattern, flags in patterns),
-        tuple(piece.high + piece.ahead for piece, _ in surveyed),
-        HeadTable((piece.head, flags) for piece, flags in surveyed),
+        tuple(piece.high + piece.ahead for piece, _, _ in surveyed),
+        HeadTable((piece.head, flags) for piece, flags, _ in surveyed),
     )
 
 
