@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from guardrail.cli import audit, demo, serve, settings
+from guardrail.cli import audit, demo, known, serve, settings
 from guardrail.cli.terminal import CODES
 
 app = typer.Typer(
@@ -62,6 +62,7 @@ app.command("demo", epilog=CODES)(demo.demo)
 app.add_typer(settings.config, name="config")
 app.add_typer(settings.policy, name="policy")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(known.known, name="known")
 
 
 def main() -> None:
