@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.detection.detector import RuleDetector
+from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.detection.known import (
     KnownListUnavailable,
     KnownPeople,
@@ -471,6 +471,15 @@ def test_a_detector_fails_closed_when_its_list_is_gone(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="KnownListUnavailable") as caught:
         detector.find(TextUnit(pointer="", text="another text"))
     assert "Ada" not in str(caught.value)
+
+
+def test_a_text_that_was_seen_before_is_read_by_the_list_that_holds_now(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.known", [("PERSON", "Ada Lovelace")])
+    detector = build_detector(known=[path], known_key=SECRET)
+    unit = TextUnit(pointer="", text="we saw xq Hopperius Gracia there")
+    assert detector.find(unit) == ()
+    write(path, [("PERSON", "Hopperius Gracia")])
+    assert [f.recognizer for f in detector.find(unit)] == ["known:a"]
 
 
 def test_threads_find_while_the_list_is_replaced(tmp_path: Path) -> None:
