@@ -475,7 +475,7 @@ def test_a_detector_fails_closed_when_its_list_is_gone(tmp_path: Path) -> None:
 
 def test_a_text_that_was_seen_before_is_read_by_the_list_that_holds_now(tmp_path: Path) -> None:
     path = write(tmp_path / "a.known", [("PERSON", "Ada Lovelace")])
-    detector = build_detector(known=[path], known_key=SECRET)
+    detector = build_detector(names=["blank:en"], known=[path], known_key=SECRET)
     unit = TextUnit(pointer="", text="we saw xq Hopperius Gracia there")
     assert detector.find(unit) == ()
     write(path, [("PERSON", "Hopperius Gracia")])
