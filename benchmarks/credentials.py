@@ -3,7 +3,7 @@
 Each package is downloaded with pip, unpacked and read file by file; a path is read as it is. What
 is found is printed per rule, with `--list` each one by file and line. Nothing of a package runs.
 
-    python benchmarks/secrets.py [PACKAGE | PATH ...] [--list] [--json]
+    python benchmarks/credentials.py [PACKAGE | PATH ...] [--list] [--json]
 """
 
 from __future__ import annotations
