@@ -20,7 +20,26 @@ import regex
 from guardrail.detection.windows import Look, Scope, Windows, look, shape
 from guardrail.types import Finding, Span
 
-__all__ = ["CONTEXT", "Clues", "Rule", "RuleSet", "Scope", "Validator", "clues_in", "find"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "CONTEXT",
+    "Clues",
+    "Rule",
+    "RuleSet",
+    "Scope",
+    "Validator",
+    "clues_in",
+    "find",
+]
+
+_UNSPACED = (
+    r"\u0e00-\u0e4f\u0e80-\u0ecf\u1000-\u103f\u1780-\u17d3\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+)
+"""Letters of scripts that put no space beside a number: Thai, Lao, Burmese, Khmer, Japanese,
+Chinese, Korean."""
+BEFORE, AFTER = rf"(?<![^\W_{_UNSPACED}])", rf"(?![^\W_{_UNSPACED}])"
+"""Where no letter or digit stands that would belong to a number or name."""
 
 CONTEXT = 128
 """Code points to the left of a match in which context words are looked for."""
