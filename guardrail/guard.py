@@ -114,7 +114,7 @@ def build_guard(
 def holds_on_streams(rule: Rule) -> bool:
     """Whether a rule can be enforced on a stream."""
     try:
-        compile_rules([_stream_rule(rule)])
+        check_rules([_stream_rule(rule)])
     except ValueError:
         return False
     return True

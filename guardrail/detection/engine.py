@@ -73,8 +73,11 @@ class RuleDetector:
     threshold: float = 0.4
     timeout: float = 10.0
     selections: Mapping[str, Selection] = field(default_factory=lambda: MappingProxyType({}))
-    cache: FindingCache = field(default_factory=lambda: FindingCache(4096), repr=False)
     clock: Callable[[], float] = field(default=monotonic, repr=False)
+    # Never handed on by `replace`: what another threshold found would be found again.
+    cache: FindingCache = field(
+        default_factory=lambda: FindingCache(4096), init=False, repr=False, compare=False
+    )
     _applied: RuleSet = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
