@@ -1,4 +1,4 @@
-"""guardrail's findings on presidio-research's own set, counted by presidio-research's own evaluator.
+"""guardrail's findings on presidio-research's set, counted by presidio-research's evaluator.
 
 The published figures of Presidio (F2 over all types, label-agnostic, IoU of at least 0.9: 0.618 as
 it comes, 0.845 tuned by its authors) were counted by `presidio_evaluator.SpanEvaluator`, and so are
