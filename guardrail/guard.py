@@ -92,7 +92,7 @@ def build_guard(
     """
     rules = {rule.name: _stream_rule(rule) for rule in detector.rules}
     try:
-        check_rules(tuple(rules.values()))
+        check_rules(rules.values())
     except ValueError as error:
         raise ConfigError([f"detection: {error}"]) from None
     by_category: dict[Category, tuple[Rule, ...]] = {}

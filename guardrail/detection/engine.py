@@ -138,7 +138,9 @@ class RuleDetector:
 
     def _find_all(self, units: Sequence[TextUnit]) -> list[tuple[Finding, ...]]:
         deadline = self.clock() + self.timeout
-        keys = [self.cache.key(u.kind, field_name(u.pointer), u.text) for u in units]
+        # What was found by an older list of known people is not what is known now.
+        now = "".join(getattr(one, "generation", "") for one in self.recognizers)
+        keys = [self.cache.key(u.kind, field_name(u.pointer), u.text, now) for u in units]
         found = {key: self.cache.get(key) for key in keys}
         new = {key: unit for key, unit in zip(keys, units, strict=True) if found[key] is None}
         for batch in batches(new.items(), size=lambda item: len(item[1].text)):

@@ -25,7 +25,7 @@ released for look-behinds and rewrites.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -140,11 +140,9 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
     return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
 
 
-def check_rules(rules: Sequence[StreamRule]) -> None:
-    """Checks that rules can be streamed, which takes less time than to compile them.
-
-    Raises: ValueError as `compile_rules` does.
-    """
+def check_rules(rules: Iterable[StreamRule]) -> None:
+    """Raises ValueError as `compile_rules` does, and compiles nothing else."""
+    rules = tuple(rules)
     names = Counter(rule.name for rule in rules)
     for rule in rules:
         if names[rule.name] > 1:
