@@ -91,7 +91,7 @@ def both_sides(pipeline: str | None, presidio_pipeline: str | None) -> Iterator[
     if pipeline:
         yield Sides(
             name="patterns and names",
-            ours=build_detector(pipeline=pipeline),
+            ours=build_detector(names=(f"spacy:{pipeline}",)),
             theirs=presidio_engine(spacy.load(presidio_pipeline or pipeline)),
         )
 

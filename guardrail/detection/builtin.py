@@ -166,7 +166,7 @@ def load_names(
     return NamesRecognizer(load_models(tuple(sorted(wanted))), recall)
 
 
-class PresidioNames(EntityRecognizer):  # type: ignore[misc]  # Presidio has no types
+class PresidioNames(EntityRecognizer):
     """The same names for Presidio's analyzer: `registry.add_recognizer(PresidioNames())`."""
 
     def __init__(self, recall: Recall = Recall.BALANCED, supported_language: str = "en") -> None:
