@@ -157,6 +157,9 @@ class Dead:
     def find_all(self, units: Sequence[TextUnit], *, app: str) -> list[tuple[Finding, ...]]:
         raise self.error(units[0].text)
 
+    def missed(self, units: Sequence[TextUnit], *, app: str) -> float | None:
+        raise self.error(units[0].text)
+
 
 def detecting_with(one: Detector) -> Deployment:
     return deployment(guard=replace(guard(), detector=one))
