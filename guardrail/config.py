@@ -147,7 +147,8 @@ class PoliciesConfig(_Table):
 class DetectionConfig(_Table):
     """`[detection]`: what finds personal data, and what of it counts.
 
-    `names` lists who finds names, `recognizers` files of rules. `threshold` is the least score in
+    `names` lists who finds names, `recognizers` files of rules, `known`
+    lists of known people, built with `known_key`. `threshold` is the least score in
     [0, 1] that counts, `timeout_s` is for all texts of a request, `exclude` lists entities not to
     look for, `include` optional ones to look for, `entities` adds `{ENTITY = "category"}` rows to
     the taxonomy. `allow` lists texts that are no findings, `deny` texts that are.
@@ -160,6 +161,8 @@ class DetectionConfig(_Table):
     organizations: Literal["off", "review", "on"] = "off"
     allow_download: bool = False
     recognizers: tuple[Path, ...] = ()
+    known: tuple[Path, ...] = ()
+    known_key: Secret | None = None
     threshold: Score = 0.4
     thresholds: Mapping[str, Score] = Field(default_factory=dict)
     timeout_s: float = Field(default=TIMEOUT, gt=0)
@@ -356,6 +359,7 @@ def _anchored(config: Config, base: Path) -> Config:
         }
         if isinstance(table, DetectionConfig):
             lists["recognizers"] = tuple(base / path for path in table.recognizers)
+            lists["known"] = tuple(base / path for path in table.known)
             lists["names"] = tuple(_model_at(base, name) for name in table.names)
         return table.model_copy(update=lists)
 
@@ -486,6 +490,8 @@ def configured_detector(
         organizations=found.organizations,
         allow_download=found.allow_download,
         recognizers=found.recognizers,
+        known=found.known,
+        known_key=found.known_key.get_secret_value() if found.known_key else "",
         threshold=found.threshold,
         thresholds=general.thresholds,
         timeout=found.timeout_s,

@@ -15,6 +15,7 @@ No message quotes user text: messages are shown to callers and written to logs.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 
 class GuardrailError(Exception):
@@ -28,6 +29,9 @@ class ConfigError(GuardrailError):
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
 
 class Refusal(GuardrailError):
     """This request is refused. `status` is HTTP's, `code` is stable and machine-readable."""
@@ -37,6 +41,9 @@ class Refusal(GuardrailError):
         self.code = code
         self.message = message
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, str, str]]:
+        return type(self), (self.status, self.code, self.message)
 
 
 class Unavailable(GuardrailError):

@@ -33,7 +33,7 @@ from guardrail.taxonomy import NONE, Taxonomy
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
 from guardrail.transform.rewrite import is_structured, known_values, protect, restorer
-from guardrail.transform.stream import CompiledRules, StreamRule, compile_rules
+from guardrail.transform.stream import CompiledRules, StreamRule, check_rules, compile_rules
 from guardrail.transform.vault import Entry, Vault
 from guardrail.types import (
     Category,
@@ -92,7 +92,7 @@ def build_guard(
     """
     rules = {rule.name: _stream_rule(rule) for rule in detector.rules}
     try:
-        compile_rules(rules.values())
+        check_rules(rules.values())
     except ValueError as error:
         raise ConfigError([f"detection: {error}"]) from None
     by_category: dict[Category, tuple[Rule, ...]] = {}
@@ -114,7 +114,7 @@ def build_guard(
 def holds_on_streams(rule: Rule) -> bool:
     """Whether a rule can be enforced on a stream."""
     try:
-        compile_rules([_stream_rule(rule)])
+        check_rules([_stream_rule(rule)])
     except ValueError:
         return False
     return True

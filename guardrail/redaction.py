@@ -23,8 +23,7 @@ from guardrail.policy.loader import PolicyStore
 from guardrail.spans import resolve
 from guardrail.taxonomy import Taxonomy
 from guardrail.transform.placeholders import Grammar
-from guardrail.transform.rewrite import is_structured, protect
-from guardrail.transform.vault import Vault
+from guardrail.transform.rewrite import Pseudonyms, is_structured, protect
 from guardrail.types import (
     Category,
     Decision,
@@ -96,15 +95,15 @@ def _blocks(unit: TextUnit) -> Iterator[tuple[int, int, TextUnit]]:
         yield start, left, replace(unit, text=unit.text[left : start + BLOCK + MARGIN])
 
 
-def residual(detector: Finder, document: Document) -> float | None:
-    """The expected number of names that are not found in a document; None if nothing can tell.
+def residual(detector: Finder, pieces: Iterable[Piece]) -> float | None:
+    """The expected number of names that are not found in some pieces; None if nothing can tell.
 
     Names in the margins of blocks are counted twice: rather too many than too few.
 
     Raises:
         DetectorUnavailable: a recognizer failed.
     """
-    units = (piece.unit for piece in document.pieces if not piece.opaque)
+    units = (piece.unit for piece in pieces if not piece.opaque)
     return detector.missed([block for unit in units for _, _, block in _blocks(unit)])
 
 
@@ -116,9 +115,12 @@ def inspect(detector: Finder, document: Document) -> tuple[tuple[Finding, ...], 
     Raises:
         DetectorUnavailable: a recognizer failed.
     """
+    return _inspect(detector, document.pieces)
+
+
+def _inspect(detector: Finder, pieces: Iterable[Piece]) -> tuple[tuple[Finding, ...], ...]:
     return tuple(
-        (_media(piece),) if piece.opaque else find(detector, piece.unit)
-        for piece in document.pieces
+        (_media(piece),) if piece.opaque else find(detector, piece.unit) for piece in pieces
     )
 
 
@@ -132,7 +134,7 @@ def redact(
     findings: Iterable[Finding],
     *,
     taxonomy: Taxonomy,
-    vault: Vault,
+    vault: Pseudonyms,
     treatments: Mapping[str, Treatment] | None = None,
     grammar: Grammar | None = None,
 ) -> str:
@@ -143,6 +145,7 @@ def redact(
     needs; without it such text stays.
 
     >>> from guardrail.taxonomy import load_taxonomy
+    >>> from guardrail.transform.vault import Vault
     >>> ann = Finding(entity="PERSON", span=Span(0, 3), score=0.9, recognizer="names")
     >>> redact("Ann is here.", [ann], taxonomy=load_taxonomy(), vault=Vault())
     '[PERSON_1] is here.'
@@ -229,6 +232,15 @@ class Redacted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Treated:
+    """The texts of pieces, treated, in their order; `counts` and `treatments` as in `Redacted`."""
+
+    texts: tuple[str, ...] = field(repr=False)
+    counts: Mapping[str, int]
+    treatments: Mapping[Category, Treatment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Redactor:
     """Everything that treats a document, but the vault that numbers its values.
 
@@ -242,14 +254,14 @@ class Redactor:
     judge: Judge = pseudonymise
     grammar: Grammar | None = None
 
-    def text(self, text: str, *, vault: Vault) -> Redacted:
+    def text(self, text: str, *, vault: Pseudonyms) -> Redacted:
         """Gives a text, treated.
 
         Raises: as `document` does.
         """
         return self.document(open_document(text, Format.TEXT), vaults=lambda record: vault)
 
-    def document(self, document: Document, *, vaults: Callable[[int], Vault]) -> Redacted:
+    def document(self, document: Document, *, vaults: Callable[[int], Pseudonyms]) -> Redacted:
         """Gives a document, treated; `vaults` gives the vault that numbers one record.
 
         Raises:
@@ -257,8 +269,20 @@ class Redactor:
             Refusal: the judge lets nothing leave; there are too many values for one vault; or two
                 keys of a JSON object would become one.
         """
-        found = inspect(self.detector, document)
-        treatments = self.judge(self._evidence(found), residual=residual(self.detector, document))
+        done = self.pieces(document.pieces, vaults=vaults)
+        return Redacted(
+            text=document.rewritten(done.texts), counts=done.counts, treatments=done.treatments
+        )
+
+    def pieces(self, pieces: Sequence[Piece], *, vaults: Callable[[int], Pseudonyms]) -> Treated:
+        """Gives the pieces of one document, or of one row, treated; `vaults` as for `document`.
+
+        Raises:
+            DetectorUnavailable: a recognizer failed.
+            Refusal: the judge lets nothing leave, or there are too many values for one vault.
+        """
+        found = _inspect(self.detector, pieces)
+        treatments = self.judge(self._evidence(found), residual=residual(self.detector, pieces))
         by_entity = {
             finding.entity: treatments.get(
                 self.taxonomy.category(finding.entity), Treatment.REDACTED
@@ -266,14 +290,14 @@ class Redactor:
             for findings in found
             for finding in findings
         }
-        pairs = list(zip(document.pieces, found, strict=True))
+        pairs = list(zip(pieces, found, strict=True))
         values = _all_values(pairs, by_entity)
         everywhere = _Known({v: entity for v, entity in values.items() if is_structured(v)})
         texts: list[str] = []
         for record, group in groupby(pairs, key=lambda pair: pair[0].record):
             texts += self._record(list(group), by_entity, everywhere, vaults(record))
-        return Redacted(
-            text=document.rewritten(texts),
+        return Treated(
+            texts=tuple(texts),
             counts=MappingProxyType(_counts(found)),
             treatments=MappingProxyType(dict(treatments)),
         )
@@ -283,7 +307,7 @@ class Redactor:
         pairs: Sequence[tuple[Piece, tuple[Finding, ...]]],
         treatments: Mapping[str, Treatment],
         everywhere: _Known,
-        vault: Vault,
+        vault: Pseudonyms,
     ) -> Iterator[str]:
         here = _Known(_all_values(pairs, treatments))
         for piece, found in pairs:

@@ -13,9 +13,9 @@ def resolve(
 ) -> tuple[Finding, ...]:
     """Gives sorted, disjoint findings that cover every code point the given ones cover.
 
-    Where two overlap the weightier wins, then the surer (score, then length, then position); the
-    loser keeps what the winner leaves of it, so that a partial overlap never uncovers the tail of
-    either.
+    One that lies in another of its entity is a part of it. Where two others overlap the weightier
+    wins, then the surer (score, then length, then position); the loser keeps what the winner leaves
+    of it, so that a partial overlap never uncovers the tail of either.
 
     >>> weak = Finding(entity="PHONE_NUMBER", span=Span(0, 8), score=0.4, recognizer="phone")
     >>> card = Finding(entity="CREDIT_CARD", span=Span(4, 20), score=1.0, recognizer="card")
@@ -36,9 +36,31 @@ def resolve(
     return tuple(disjoint)
 
 
+def _outermost(cluster: list[Finding]) -> list[Finding]:
+    """Without those that lie in another of the same entity, which is then as sure as they are.
+
+    A model finds the parts of an address that a rule finds whole.
+    """
+    kept: list[Finding] = []
+    for finding in sorted(cluster, key=lambda f: (f.span.start - f.span.end, f.span.start)):
+        for at, outer in enumerate(kept):
+            if (
+                outer.entity == finding.entity
+                and outer.span.start <= finding.span.start
+                and finding.span.end <= outer.span.end
+            ):
+                if finding.score > outer.score:
+                    kept[at] = replace(outer, score=finding.score)
+                break
+        else:
+            kept.append(finding)
+    return kept
+
+
 def _settle(cluster: list[Finding], weight: Callable[[Finding], int]) -> list[Finding]:
     if len(cluster) <= 1:
         return cluster
+    cluster = _outermost(cluster)
     ranked = sorted(
         cluster,
         key=lambda f: (

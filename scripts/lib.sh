@@ -86,3 +86,25 @@ ensure() {
     pip_install 1 --no-deps --no-build-isolation -e .
     digest "$1" >".venv/$1.installed"
 }
+
+# Adds what tests of Spark and Ray need. Without it they are skipped, and say so.
+ensure_batch() {
+    if [ ! -f requirements/batch.lock ]; then
+        say "requirements/batch.lock is missing (scripts/lock): tests of Spark and Ray are skipped"
+        return
+    fi
+    if [ "$(cat .venv/batch.installed 2>/dev/null)" != "$(digest batch)" ]; then
+        say "Installing requirements/batch.lock into .venv (once; Spark alone is 450 MB)"
+        pip_install "$(grep -c '^[a-z].*==' requirements/batch.lock)" \
+            --no-deps --require-hashes -r requirements/batch.lock
+        digest batch >.venv/batch.installed
+    fi
+    command -v java >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "Installing a Java runtime for Spark (once)"
+        { apt-get update && apt-get install -y --no-install-recommends openjdk-17-jre-headless; } \
+            >.venv/java.log 2>&1 && return
+        say "It failed; the whole story is in .venv/java.log"
+    fi
+    say "java is missing: tests of Spark are skipped"
+}

@@ -37,7 +37,6 @@ from exchange_world import (
     usual,
 )
 
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.detector import Detector, RuleDetector, build_detector
 from guardrail.detection.lists import deny_rules
 from guardrail.detection.patterns import Rule
@@ -190,7 +189,7 @@ def test_a_dead_detector_denies(
 
 def test_a_detector_that_takes_too_long_denies() -> None:
     slow = Rule(entity="SECRET", name="slow", pattern=r"(?:x{1,40}x{1,40}){1,40}!", score=0.9)
-    hasty = replace(detector(), rules=(slow,), timeout=1e-9, cache=FindingCache(8))
+    hasty = replace(detector(), rules=(slow,), timeout=1e-9)
     story = tell(open_exchange(detecting_with(hasty)), ask(f"{PLANTED} 1{'x' * 2000}"))
     denied(story, 503, "guardrail_unavailable")
     assert story.records[0].errors == ("DetectorUnavailable",)
@@ -207,7 +206,7 @@ def test_a_failed_detection_is_not_remembered_as_nothing_found() -> None:
             return []
 
     flaky = Flaky()
-    one = replace(detector(), recognizers=(flaky,), cache=FindingCache(8))
+    one = replace(detector(), recognizers=(flaky,))
     unit = TextUnit(pointer="/a", text=f"mail {PLANTED}")
     with pytest.raises(DetectorUnavailable) as caught:
         one.find(unit)
@@ -262,7 +261,7 @@ def test_every_entity_that_a_rule_finds_is_classified() -> None:
 
 def test_what_nobody_classified_never_leaves() -> None:
     odd = Rule(entity="ODD", name="odd", pattern=r"odd-[0-9]{4}", score=0.9)
-    one = replace(detector(), rules=(odd,), cache=FindingCache(8))
+    one = replace(detector(), rules=(odd,))
     story = tell(open_exchange(detecting_with(one)), ask("this is odd-1234"))
     assert story.lines == ["record egress.decision, forward home"]
 
@@ -695,7 +694,7 @@ def test_what_is_reviewed_is_counted_and_not_treated(review: frozenset[str], sen
 
 def test_a_request_that_takes_too_long_as_a_whole_is_refused() -> None:
     clock = iter(range(1000))
-    one = replace(detector(), timeout=20.5, clock=lambda: next(clock), cache=FindingCache(8))
+    one = replace(detector(), timeout=20.5, clock=lambda: next(clock))
     short, long = ask("hi"), ask(*(f"{n} {PLANTED}" for n in range(30)))
     assert tell(open_exchange(detecting_with(one)), short).forwards
     story = tell(open_exchange(detecting_with(one)), long)

@@ -28,7 +28,6 @@ from exchange_world import (
 )
 
 from guardrail.config import Built
-from guardrail.detection.cache import FindingCache
 from guardrail.exchange import Door, Exchange, Forward, Headers, RequestReceived
 from guardrail.opening import advance_async, new_id, now, open_exchange
 from guardrail.transport import AsyncGuardrailTransport
@@ -137,7 +136,7 @@ class Where:
 
 
 def reading(where: Where) -> Built:
-    one = replace(detector(), recognizers=(where,), cache=FindingCache(8))
+    one = replace(detector(), recognizers=(where,))
     return assemble(Ledger(), deployed=deployment(guard=replace(guard(), detector=one)))
 
 

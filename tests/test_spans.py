@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,12 +60,26 @@ def test_what_is_given_is_sorted_disjoint_and_covers_the_same(findings: list[Fin
     }
 
 
+def as_sure_as_its_parts(findings: list[Finding]) -> Callable[[Finding], Finding]:
+    def outermost(finding: Finding) -> Finding:
+        holders = [f for f in findings if f.entity == finding.entity and holds(f, finding)]
+        outer = min(holders, key=lambda f: (f.span.start - f.span.end, f.span.start))
+        parts = [f.score for f in findings if f.entity == outer.entity and holds(outer, f)]
+        return replace(outer, score=max(parts))
+
+    return outermost
+
+
+def holds(outer: Finding, inner: Finding) -> bool:
+    return outer.span.start <= inner.span.start and inner.span.end <= outer.span.end
+
+
 @given(MANY)
 def test_each_code_point_belongs_to_the_surest_that_covers_it(findings: list[Finding]) -> None:
     for resolved in resolve(findings):
         for place in range(resolved.span.start, resolved.span.end):
             covering = [f for f in findings if f.span.start <= place < f.span.end]
-            best = min(covering, key=rank)
+            best = min(map(as_sure_as_its_parts(findings), covering), key=rank)
             assert (best.score, best.entity) == (resolved.score, resolved.entity)
 
 
@@ -71,3 +88,16 @@ def test_the_order_given_changes_nothing(findings: list[Finding], random: object
     shuffled = sorted(findings, key=lambda f: hash((f, id(random))))
     assert resolve(shuffled) == resolve(findings)
     assert resolve(resolve(findings)) == resolve(findings)
+
+
+def test_parts_of_what_is_found_whole_are_no_findings_of_their_own() -> None:
+    whole = Finding(entity="STREET_ADDRESS", span=Span(0, 20), score=0.7, recognizer="rule")
+    parts = [
+        Finding(entity="STREET_ADDRESS", span=Span(*ends), score=0.9, recognizer="model")
+        for ends in ((0, 9), (11, 20))
+    ]
+    other = Finding(entity="PHONE_NUMBER", span=Span(18, 24), score=0.8, recognizer="phone")
+    assert [(f.entity, f.span, f.score) for f in resolve([*parts, whole, other])] == [
+        ("STREET_ADDRESS", Span(0, 20), 0.9),
+        ("PHONE_NUMBER", Span(20, 24), 0.8),
+    ]

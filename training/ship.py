@@ -1,6 +1,6 @@
 """Says whether freshly trained weights are the shipped ones; with `--ship` makes them so.
 
-    python training/ship.py [--ship] FOLDER MODEL ...
+python training/ship.py [--ship] FOLDER MODEL ...
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import calibration
@@ -272,6 +272,16 @@ def train(recipe: Recipe, data: Path, path: Path) -> None:
 
 _WRITTEN = tuple(sorted(path.stem for path in TEMPLATES.glob("*.txt") if path.stem != "en"))
 _ENGLISH = tuple(one for one in OPEN if one.language == "en")
+_MANY = Recipe(
+    name="xx",
+    sets=(*OPEN, *SHARE_ALIKE),
+    prompts={"en": 12_000} | dict.fromkeys(_WRITTEN, 2_500),
+    raw=True,
+    passes=1.6,
+    known=3,
+    vocabulary=120_000,
+    tables=(20000, 4000, 6000, 12000, 3000),
+)
 RECIPES = {
     "en": Recipe(name="en", sets=_ENGLISH, prompts={"en": 30_000}, raw=True),
     "en-sa": Recipe(
@@ -280,16 +290,8 @@ RECIPES = {
         prompts={"en": 30_000},
         raw=True,
     ),
-    "xx": Recipe(
-        name="xx",
-        sets=(*OPEN, *SHARE_ALIKE),
-        prompts={"en": 12_000} | dict.fromkeys(_WRITTEN, 2_500),
-        raw=True,
-        passes=1.6,
-        known=3,
-        vocabulary=120_000,
-        tables=(20000, 4000, 6000, 12000, 3000),
-    ),
+    "xx": _MANY,
+    "xx-open": replace(_MANY, name="xx-open", sets=OPEN),
 }
 
 if __name__ == "__main__":

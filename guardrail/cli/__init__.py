@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from guardrail.cli import audit, demo, entities, evaluate, redact, scan, serve, settings
+from guardrail.cli import audit, demo, entities, evaluate, known, redact, scan, serve, settings
 from guardrail.cli.terminal import CODES
 
 app = typer.Typer(
@@ -68,6 +68,7 @@ app.command("evaluate", epilog=CODES)(evaluate.evaluate)
 app.add_typer(settings.config, name="config")
 app.add_typer(settings.policy, name="policy")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(known.known, name="known")
 
 
 def main() -> None:

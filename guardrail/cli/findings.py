@@ -127,7 +127,7 @@ def scan_document(
     """Gives what is found in a document whose first line has this number."""
     try:
         found = tuple(map(resolve, inspect(detector, document)))
-        missed = residual(detector, document)
+        missed = residual(detector, document.pieces)
     except DetectorUnavailable as error:
         return Scanned(path=path, format=document.format, problem=str(error))
     lines = _Lines(document.text, first_line)

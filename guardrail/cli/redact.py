@@ -7,16 +7,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from guardrail.batch import TableSpec, ToEndpoint, ToPlace, load_key
 from guardrail.cli.detecting import (
     Detecting,
     MaybeConfig,
@@ -28,18 +30,21 @@ from guardrail.cli.detecting import (
 )
 from guardrail.cli.inputs import STDIN, Binary, Input, encode, inputs, read
 from guardrail.cli.report import counted
-from guardrail.cli.scan import Exclude, Files, FormatOf, Include, JsonLines
+from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores
+from guardrail.cli.tables import PROBLEMS, Workers, is_table, redact_file
 from guardrail.cli.terminal import Code, complain, fail, progress_bar, told
-from guardrail.config import load_config
-from guardrail.destinations import Journey, configured_destination, destination
+from guardrail.destinations import Journey
 from guardrail.documents import Format
 from guardrail.errors import DetectorUnavailable, Refusal
-from guardrail.redaction import Judge, Redactor, pseudonymise
+from guardrail.redaction import Finder, Judge, Redactor, pseudonymise
 from guardrail.taxonomy import Taxonomy
+from guardrail.transform.keyed import KeyedPseudonyms
 from guardrail.transform.placeholders import Grammar, placeholder
+from guardrail.transform.rewrite import Pseudonyms
 from guardrail.transform.vault import Vault
 
 _ASK = "What policies are asked"
+_TABLES = "Tables (Parquet, Arrow, CSV, JSON lines)"
 
 
 class Numbering(StrEnum):
@@ -47,6 +52,13 @@ class Numbering(StrEnum):
 
     DOCUMENT = "document"
     RECORD = "record"
+
+
+class Refused(StrEnum):
+    """What becomes of a value in a table that must not leave."""
+
+    FAIL = "fail"
+    NULL = "null"
 
 
 def redact(
@@ -81,6 +93,30 @@ def redact(
     recall: RecallOf = None,
     entity: Only = None,
     without: Without = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Treat these columns of tables alone; reads CSV and JSON lines as tables.",
+            rich_help_panel=_TABLES,
+        ),
+    ] = None,
+    pseudonyms: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="Give pseudonyms by a secret key, found at env:NAME or file:PATH.",
+            rich_help_panel=_TABLES,
+        ),
+    ] = "",
+    on_refusal: Annotated[
+        Refused,
+        typer.Option(
+            help="What becomes of a value that must not leave: its file fails, or it is null.",
+            rich_help_panel=_TABLES,
+        ),
+    ] = Refused.FAIL,
+    jobs: Jobs = 0,
     endpoint: Annotated[
         str | None,
         typer.Option(
@@ -163,9 +199,15 @@ def redact(
 
     Placeholders are pseudonyms: whoever holds the --vault file can restore what they stand for.
 
+    Tables (.parquet, .arrow, .feather, and with --columns .csv and .jsonl) are treated row by row,
+    by every core. Their values are redacted, or with --pseudonyms get a pseudonym that is the same
+    in every file that is treated with the same key.
+
     Example: **guardrail redact letter.txt > letter.redacted.txt**
 
     Example: **guardrail redact data/ -o out --region EU --location US --basis contract**
+
+    Example: **guardrail redact mails.parquet -o out --columns subject,body**
     """
     paths = files or ([] if sys.stdin.isatty() else [STDIN])
     if not paths:
@@ -176,10 +218,14 @@ def redact(
         )
     if output and in_place:
         fail("--output and --in-place exclude each other", code=Code.USAGE)
+    if vault and pseudonyms:
+        fail("--vault and --pseudonyms exclude each other", code=Code.USAGE)
     with told():
-        detector, taxonomy = load_finder(
+        finding = _Finding(
             Detecting(config, threshold, tuple(entity or ()), tuple(without or ()), recall)
         )
+        detector, taxonomy = finding()
+        keyed = KeyedPseudonyms(load_key(pseudonyms)) if pseudonyms else None
         journey = None
         if region and location:
             journey = Journey(
@@ -194,19 +240,39 @@ def redact(
             )
         elif region or location or policy:
             fail("to ask the policies, say both --region and --location", code=Code.USAGE)
+        judging = _judging(config, endpoint, app, journey, policy)
         redactor = Redactor(
             detector=detector,
             taxonomy=taxonomy,
-            judge=_judge(config, endpoint, app, journey, policy, taxonomy),
+            judge=judging(taxonomy) if judging else pseudonymise,
             grammar=Grammar(words=taxonomy.vocabulary) if vault else None,
         )
         found = _inputs(paths, Format.JSONL if jsonl else form, include or (), exclude or ())
         targets = _targets(found, output, in_place=in_place)
         entries = Vault() if vault else None
         tally = _Tally()
-        with progress_bar(Console(stderr=True), hidden=len(found) < 2) as progress:
-            for one in progress.track(found, description="redacting"):
-                _redact(one, redactor, _vaults(number, entries), targets.get(one), tally)
+        named = tuple(filter(None, columns.split(","))) if columns is not None else None
+        tables = [one for one in found if is_table(one.path, named)]
+        if tables and not targets:
+            fail("a table is not written to standard output: say --output", code=Code.USAGE)
+        if tables and vault:
+            fail("tables have no --vault; their pseudonyms come by --pseudonyms", code=Code.USAGE)
+        if named is not None and not tables:
+            fail("--columns: there is no table among the inputs", code=Code.USAGE)
+        spec = TableSpec(
+            columns=named,
+            finder=finding,
+            judge=judging,
+            pseudonyms=pseudonyms,
+            on_refusal=on_refusal.value,
+        )
+        documents = [one for one in found if one not in tables]
+        with progress_bar(Console(stderr=True), hidden=len(documents) < 2) as progress:
+            for one in progress.track(documents, description="redacting"):
+                vaults = _vaults(number, entries, keyed)
+                _redact(one, redactor, vaults, targets.get(one), tally)
+        if tables:
+            _redact_tables(tables, targets, spec, jobs or cores(), tally)
         if vault and entries is not None:
             _save_vault(vault, entries)
     if output or in_place:
@@ -215,22 +281,30 @@ def redact(
         raise typer.Exit(Code.FAILED)
 
 
-def _judge(
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """Makes what finds, also in another process."""
+
+    told: Detecting
+
+    def __call__(self) -> tuple[Finder, Taxonomy]:
+        return load_finder(self.told)
+
+
+def _judging(
     config: Path | None,
     endpoint: str | None,
     app: str,
     journey: Journey | None,
     policy: Path | None,
-    taxonomy: Taxonomy,
-) -> Judge:
+) -> Callable[[Taxonomy], Judge] | None:
+    """What makes the judge, also in another process; none if no policy is asked."""
     now = datetime.now(UTC)
     if endpoint:
         if journey or not config:
             fail("--endpoint needs --config, and neither --region nor --location", code=Code.USAGE)
-        return configured_destination(load_config(config), endpoint=endpoint, app=app, at=now)
-    if journey:
-        return destination(journey, taxonomy=taxonomy, at=now, directory=policy)
-    return pseudonymise
+        return ToEndpoint(config=config, endpoint=endpoint, app=app, at=now)
+    return ToPlace(journey=journey, at=now, policies=policy) if journey else None
 
 
 # ── where from and where to ──────────────────────────────────────────────────────────────────────
@@ -264,7 +338,11 @@ def _targets(found: Sequence[Input], output: Path | None, *, in_place: bool) -> 
     return targets
 
 
-def _vaults(number: Numbering, shared: Vault | None) -> Callable[[int], Vault]:
+def _vaults(
+    number: Numbering, shared: Vault | None, keyed: KeyedPseudonyms | None
+) -> Callable[[int], Pseudonyms]:
+    if keyed is not None:
+        return lambda record: keyed
     if shared is not None:
         return lambda record: shared
     if number is Numbering.RECORD:
@@ -284,9 +362,12 @@ class _Tally:
     findings: int = 0
     skipped: int = 0
     failed: int = 0
+    withheld: int = 0
 
     def sentence(self) -> str:
         parts = [f"{counted(self.findings, 'finding')} in {counted(self.documents, 'document')}"]
+        if self.withheld:
+            parts.append(f"{counted(self.withheld, 'value')} withheld")
         if self.skipped:
             parts.append(f"{counted(self.skipped, 'binary file')} left out")
         if self.failed:
@@ -297,7 +378,7 @@ class _Tally:
 def _redact(
     one: Input,
     redactor: Redactor,
-    vaults: Callable[[int], Vault],
+    vaults: Callable[[int], Pseudonyms],
     target: Path | None,
     tally: _Tally,
 ) -> None:
@@ -319,6 +400,36 @@ def _redact(
     else:
         tally.documents += 1
         tally.findings += sum(done.counts.values())
+
+
+def _redact_tables(
+    tables: Sequence[Input],
+    targets: Mapping[Input, Path],
+    spec: TableSpec,
+    jobs: int,
+    tally: _Tally,
+) -> None:
+    """Treats tables one after the other, each by all processes; says what was not looked at."""
+    watched = Console(stderr=True, highlight=False)
+    with Workers(spec, jobs) as workers, progress_bar(watched) as progress:
+        for one in tables:
+            task = progress.add_task(os.path.basename(one.path), total=None)
+            try:
+                done = redact_file(
+                    one.path, targets[one], workers, advance=partial(progress.advance, task)
+                )
+            except OSError as error:
+                _complain(one, error.strerror or type(error).__name__, tally)
+            except PROBLEMS as error:
+                _complain(one, str(error), tally)
+            else:
+                tally.documents += 1
+                tally.findings += done.findings
+                tally.withheld += done.withheld
+                if done.untouched:
+                    left = ", ".join(done.untouched)
+                    progress.console.print(f"{one.path}: not looked at: {left}", soft_wrap=True)
+            progress.remove_task(task)
 
 
 _HINTS = {"too_many_values": "; split the file, or number rows anew with --number record"}

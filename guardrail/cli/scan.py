@@ -189,7 +189,7 @@ def _scanned(
     if len(found) == 1 and found[0].path == STDIN and found[0].format in _STREAMED:
         yield from _stream(found[0].format, *_equipment(asked), excerpts=excerpts)
         return
-    processes = jobs or (_cores() if _size(found) >= _WORTH_IT else 1)
+    processes = jobs or (cores() if _size(found) >= _WORTH_IT else 1)
     processes = min(processes, -(-len(found) // _CHUNK))
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar(console, hidden=len(found) < 2))
@@ -228,7 +228,8 @@ def _equipment(asked: Detecting) -> tuple[Finder, Taxonomy]:
     return load_finder(asked)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -25,8 +25,8 @@ from guardrail.errors import ConfigError
 from guardrail.types import Finding, Kind, Span, TextUnit
 
 DIGESTS: Mapping[str, str] = {
-    "en": "",
-    "xx": "",
+    "en": "7adde212e68828a83fac4630e7f7c901463b16d09eac765025e8982797c569a6",
+    "xx": "aa9a0ccecfab67ef1074df988f89f235cfdf8ca343ac9f42f4e69eb122bf39de",
 }
 """SHA-256 of the shipped weights: `en` for English, `xx` for every other language."""
 
@@ -93,7 +93,8 @@ class NamesRecognizer:
 
     def _model(self, text: str, words: Sequence[tuple[str, bool]]) -> NamesModel:
         language = language_of(text, (word for word, _ in words))
-        return self.models["en" if language in ("en", "") else "xx"]
+        name = "en" if language in ("en", "") else "xx"
+        return self.models[name if name in self.models else next(iter(self.models))]
 
 
 _CASELESS = 1.0
@@ -115,28 +116,31 @@ def _entity(label: str, value: str) -> str:
     return LABELS[label]
 
 
-@lru_cache(maxsize=1)
-def load_models() -> Mapping[str, NamesModel]:
-    """Gives the shipped models, loaded once.
+@lru_cache(maxsize=8)
+def load_models(names: tuple[str, ...] = ("en", "xx")) -> Mapping[str, NamesModel]:
+    """Gives the named ones of the shipped models, loaded once.
 
     Raises:
         ConfigError: a file of weights is missing or is not the one that was shipped.
     """
     folder = Path(str(resources.files("guardrail.detection"))) / "weights"
     try:
-        return {name: read(folder / f"{name}.npz", digest) for name, digest in DIGESTS.items()}
+        return {name: read(folder / f"{name}.npz", DIGESTS[name]) for name in names}
     except (OSError, ValueError) as error:
         reason = error if isinstance(error, ValueError) else type(error).__name__
         raise ConfigError([f"detection: the names model cannot be loaded: {reason}"]) from None
 
 
-def load_names(recall: Recall = Recall.BALANCED) -> NamesRecognizer:
-    """Gives the recognizer with the shipped models.
+def load_names(
+    recall: Recall = Recall.BALANCED, *, languages: Sequence[str] = ()
+) -> NamesRecognizer:
+    """Gives the recognizer with the shipped models that read `languages`; all, if there are none.
 
     Raises:
         ConfigError: as `load_models` does.
     """
-    return NamesRecognizer(load_models(), recall)
+    wanted = {"en" if language == "en" else "xx" for language in languages} or {"en", "xx"}
+    return NamesRecognizer(load_models(tuple(sorted(wanted))), recall)
 
 
 class PresidioNames(EntityRecognizer):  # type: ignore[misc]  # Presidio has no types

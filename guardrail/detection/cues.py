@@ -11,6 +11,7 @@ from guardrail.detection.places import place_rules
 OPTIONAL_ENTITIES = frozenset({"DATE_TIME", "TITLE"})
 """Found only where a deployment asks for them: neither tells who somebody is by itself."""
 
+
 def cue_rules() -> list[Rule]:
     """Gives the rules for what is recognised by its surroundings.
 

@@ -127,9 +127,10 @@ def _rules(item: Any, flags: int, languages: Any) -> Iterator[Rule]:
                 scope=Scope.ANYWHERE,
                 guarded=True,
             )
+            slow = _is_slow(rule)
         except (regex.error, TypeError, ValueError) as error:
             raise ValueError(f"{where}: not a regular expression: {error}") from None
-        if _is_slow(rule):
+        if slow:
             raise ValueError(f"{where}: takes too long on some texts; give repetitions a maximum")
         yield rule
     if one.deny_list:

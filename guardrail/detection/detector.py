@@ -12,6 +12,7 @@ from guardrail.detection.cues import OPTIONAL_ENTITIES, cue_rules
 from guardrail.detection.custom import load_custom_rules
 from guardrail.detection.engine import Detector, RuleDetector, field_name
 from guardrail.detection.identifiers import identifier_rules, without_loopback
+from guardrail.detection.known import load_known
 from guardrail.detection.labels import ORGANIZATION
 from guardrail.detection.lists import AllowList, deny_rules
 from guardrail.detection.ner import NameOptions, load_recognizers
@@ -38,7 +39,7 @@ SOURCES: tuple[Callable[[], Iterable[Rule]], ...] = (
 RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = (special_lexicon,)
 """Recognizers that are always at work, beside those that the configuration names."""
 
-NAMES = ("blank:en",)
+NAMES = ("builtin",)
 """Who finds names where nobody says otherwise."""
 TIMEOUT = 10.0
 """Seconds for all texts of one request."""
@@ -57,6 +58,8 @@ def build_detector(
     organizations: str = "off",
     allow_download: bool = False,
     recognizers: Sequence[Path] = (),
+    known: Sequence[Path] = (),
+    known_key: str = "",
     threshold: float = 0.4,
     thresholds: Mapping[str, float] = MappingProxyType({}),
     timeout: float = TIMEOUT,
@@ -94,6 +97,10 @@ def build_detector(
     except ConfigError as error:
         problems += error.problems
     try:
+        named += load_known(known, known_key) if known else ()
+    except ConfigError as error:
+        problems += error.problems
+    try:
         own = load_custom_rules(recognizers)
     except ConfigError as error:
         problems += error.problems
@@ -111,16 +118,16 @@ def build_detector(
         ignored=frozenset({ORGANIZATION} if organizations == "off" else ()),
     )
     if not problems:
-        known = detector.entities
-        problems += _unclassified(known - general.exclude, (taxonomy or load_taxonomy()).categories)
+        found = detector.entities
+        problems += _unclassified(found - general.exclude, (taxonomy or load_taxonomy()).categories)
         for app, one in {"": general, **apps}.items():
-            problems += _unknown(app, one, known)
-        for entity in sorted(frozenset(include) - known):
+            problems += _unknown(app, one, found)
+        for entity in sorted(frozenset(include) - found):
             problems.append(
-                f"detection.include: nothing finds {entity!r}{_meant(entity, known)}; "
+                f"detection.include: nothing finds {entity!r}{_meant(entity, found)}; "
                 f"optional entities: {', '.join(sorted(OPTIONAL_ENTITIES))}"
             )
-        if organizations != "off" and ORGANIZATION not in known:
+        if organizations != "off" and ORGANIZATION not in found:
             problems.append("detection.organizations: no recognizer in detection.names finds them")
 
     allowed = {app: _allowed(app, one, problems) for app, one in {"": general, **apps}.items()}

@@ -85,8 +85,11 @@ class RuleDetector:
     threshold: float = 0.4
     timeout: float = 10.0
     selections: Mapping[str, Selection] = field(default_factory=lambda: MappingProxyType({}))
-    cache: FindingCache = field(default_factory=lambda: FindingCache(4096), repr=False)
     clock: Callable[[], float] = field(default=monotonic, repr=False)
+    # Never handed on by `replace`: what another threshold found would be found again.
+    cache: FindingCache = field(
+        default_factory=lambda: FindingCache(4096), init=False, repr=False, compare=False
+    )
     _applied: RuleSet = field(init=False, repr=False, compare=False)
     _doubting: bool = field(init=False, repr=False, compare=False)
 
@@ -180,7 +183,9 @@ class RuleDetector:
 
     def _read_all(self, units: Sequence[TextUnit]) -> list[Reading]:
         deadline = self.clock() + self.timeout
-        keys = [self.cache.key(u.kind, field_name(u.pointer), u.text) for u in units]
+        # What was found by an older list of known people is not what is known now.
+        now = "".join(getattr(one, "generation", "") for one in self.recognizers)
+        keys = [self.cache.key(u.kind, field_name(u.pointer), u.text, now) for u in units]
         found = {key: self.cache.get(key) for key in keys}
         new = {key: unit for key, unit in zip(keys, units, strict=True) if found[key] is None}
         for batch in batches(new.items(), size=lambda item: len(item[1].text)):

@@ -13,7 +13,7 @@ from stdnum import bic, lei
 
 from guardrail.detection.national import national_rules
 from guardrail.detection.online import online_rules, public_suffix
-from guardrail.detection.patterns import Rule, Scope
+from guardrail.detection.patterns import AFTER, BEFORE, Rule, Scope
 
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IL", "IN", "BR")
 """Where a number without a country code is tried; US stands for all of North America."""
@@ -55,11 +55,21 @@ def _phone(value: str, more: tuple[str, ...] = ()) -> bool | None:
         return False
     if "+" in value:
         return None if _is_phone(value, None) else False
-    if digits.startswith("00") or _OTHER_NUMBER.fullmatch(value):
+    if digits.startswith("00") or _OTHER_NUMBER.fullmatch(value) or _is_ipv4(value):
         return False
     # North American numbers are told by their digits; to ask for those only is to ask less often.
     regions = _REGIONS if _NORTH_AMERICAN.fullmatch(digits) else _REGIONS[1:]
     return None if any(_is_phone(value, region) for region in (*regions, *more)) else False
+
+
+def _is_ipv4(value: str) -> bool:
+    """Not where all parts have two digits, as telephone numbers in Denmark do: `22.33.44.55`."""
+    parts = value.split(".")
+    return (
+        len(parts) == 4
+        and all(part.isdecimal() and int(part) <= 255 for part in parts)
+        and any(len(part) != 2 for part in parts)
+    )
 
 
 def _named_phone(value: str) -> bool | None:
@@ -111,7 +121,8 @@ def _ipv6(value: str) -> bool | None:
     return not (address.is_loopback or address.is_unspecified)
 
 
-_BEFORE, _AFTER = r"(?<![^\W_]|\.)", r"(?![^\W_])"
+_BEFORE, _AFTER = rf"{BEFORE}(?<!\.)", AFTER
+_IS = r"(?:\s(?:is|was))?[\s:#=-]{0,4}"
 
 
 def identifier_rules() -> list[Rule]:
@@ -140,7 +151,7 @@ def identifier_rules() -> list[Rule]:
         pattern=(
             r"(?i)\b(?:MRN|medical record(?: number| no\.?)?|"
             r"patient(?:en)?[- ]?(?:id|nr\.?|nummer))"
-            r"[\s:#=-]{0,4}([A-Z]{0,3}-?\d[\d-]{4,30})(?![^\W_])"
+            rf"{_IS}([A-Z]{{0,3}}-?\d[\d-]{{4,30}}){_AFTER}"
         ),
         group=1,
         score=0.85,
@@ -158,7 +169,7 @@ def identifier_rules() -> list[Rule]:
         name="health-insurance-member-id",
         pattern=(
             r"(?i)\b(?:member|subscriber|policy)\s?(?:id|no\.?|number|#)"
-            r"[\s:#=-]{0,4}([A-Z]{0,4}\d[A-Z0-9-]{5,30})(?![^\W_])"
+            rf"{_IS}((?:[A-Z]{{0,4}}\d|[A-Z](?=(?:[A-Z-]{{0,8}}\d){{3}}))[A-Z0-9-]{{5,30}}){_AFTER}"
         ),
     )
     ipv6 = Rule(
@@ -188,7 +199,7 @@ def _labelled_rules() -> Iterator[Rule]:
 
     Source: https://www.cms.gov (forms CMS-1500 and UB-04); 26 CFR 301.6109-1 (provider tax id).
     """
-    number = r"(?:\s?(?:#|no\.?|number|id))?[\s:#=-]{0,3}"
+    number = rf"(?:\s?(?:#|no\.?|number|id))?{_IS}"
     for entity, words, label, value in (
         ("US_CLAIM_NUMBER", "claim", "claim", r"(?:CLM-?)?\d{6,15}"),
         ("US_PRESCRIPTION_NUMBER", "rx prescription", "rx|prescription", r"(?:RX-?)?\d{6,12}"),
@@ -591,7 +602,7 @@ def _phone_rules() -> Iterator[Rule]:
             entity="PHONE_NUMBER",
             name=f"phone-international-{digits}",
             pattern=(
-                rf"(?<![^\W_]|\+)(?:\(?\+|00(?=[1-9]))\d(?:{between}\d){{{digits - 1}}}{_AFTER}"
+                rf"{BEFORE}(?<!\+)(?:\(?\+|00(?=[1-9]))\d(?:{between}\d){{{digits - 1}}}{_AFTER}"
             ),
             score=0.75,
             scope=Scope.PREFIX,
@@ -600,7 +611,10 @@ def _phone_rules() -> Iterator[Rule]:
     for name, pattern, score, scope, validate in (
         (
             "phone-north-american",
-            r"(?:\([2-9]\d\d\)[ .-]?|[2-9]\d\d[.-])[2-9]\d\d[ .-]\d{4}",
+            r"(?:\([2-9]\d\d\)[ .-]?|[2-9]\d\d[.-]"
+            # Where it is not one of a row of numbers.
+            r"|[2-9]\d\d(?<!\d[ \t]\d{3})[ ](?!\d{3}[ .-]\d{4}[ \t]\d))"
+            r"[2-9]\d\d[ .-]\d{4}",
             0.5,
             Scope.FOUR_DIGITS,
             _phone,
@@ -618,7 +632,7 @@ def _phone_rules() -> Iterator[Rule]:
         yield Rule(
             entity="PHONE_NUMBER",
             name=name,
-            pattern=rf"(?<![^\W_]|[+./-]|\d[,:]){pattern}{_AFTER}",
+            pattern=rf"{BEFORE}(?<![+./-]|\d[,:]){pattern}{_AFTER}",
             score=score,
             scope=scope,
             validate=validate,

@@ -26,7 +26,7 @@ from stdnum.gb import nhs
 from stdnum.hu import anum
 from stdnum.iso7064 import mod_11_2
 
-from guardrail.detection.patterns import Rule, Scope, Validator
+from guardrail.detection.patterns import AFTER, BEFORE, Rule, Scope, Validator
 
 Check = Callable[[str], bool]
 
@@ -139,8 +139,7 @@ def national_rules() -> Iterator[Rule]:
 
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]")
 """Scripts in which a word ends where no space is: `身份证号码是…`."""
-_BEFORE = r"(?<![^\W_]|\.)"
-_AFTER = r"(?![^\W_])"
+_BEFORE, _AFTER = rf"{BEFORE}(?<!\.)", AFTER
 
 
 def _rule_name(entity: str) -> str:

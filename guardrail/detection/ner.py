@@ -142,7 +142,7 @@ def _blank(language: str, options: NameOptions) -> SpacyRecognizer:
 
 
 def _builtin(_rest: str, options: NameOptions) -> Recognizer:
-    return load_names(Recall(options.recall))
+    return load_names(Recall(options.recall), languages=options.languages)
 
 
 def _transformers(name: str, options: NameOptions) -> Recognizer:

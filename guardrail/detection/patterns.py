@@ -20,7 +20,26 @@ import regex
 from guardrail.detection.windows import Look, Scope, Windows, look, shape
 from guardrail.types import Finding, Span
 
-__all__ = ["CONTEXT", "Clues", "Rule", "RuleSet", "Scope", "Validator", "clues_in", "find"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "CONTEXT",
+    "Clues",
+    "Rule",
+    "RuleSet",
+    "Scope",
+    "Validator",
+    "clues_in",
+    "find",
+]
+
+_UNSPACED = (
+    r"\u0e00-\u0e4f\u0e80-\u0ecf\u1000-\u103f\u1780-\u17d3\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+)
+"""Letters of scripts that put no space beside a number: Thai, Lao, Burmese, Khmer, Japanese,
+Chinese, Korean."""
+BEFORE, AFTER = rf"(?<![^\W_{_UNSPACED}])", rf"(?![^\W_{_UNSPACED}])"
+"""Where no letter or digit stands that would belong to a number or name."""
 
 CONTEXT = 128
 """Code points to the left of a match in which context words are looked for."""
@@ -32,6 +51,25 @@ Validator = Callable[[str], bool | None]
 """True: certain. False: not one. None: the rule's own score stands."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a rule runs, where it looks, and which words make it likelier."""
+
+    compiled: regex.Pattern[str]
+    look: Look
+    near: regex.Pattern[str] | None
+
+
+@lru_cache(maxsize=4096)
+def _make(pattern: str, flags: int, scope: Scope, context: tuple[str, ...]) -> _Made:
+    words = _folded(context)
+    return _Made(
+        compiled=regex.compile(pattern, flags),
+        look=look(scope, shape(pattern, flags)),
+        near=_context_pattern(words) if words else None,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One pattern for one entity.
@@ -40,7 +78,8 @@ class Rule:
     the finding. `score` in [0, 1] stands where `validate` gives None; `context` words to the left
     raise it by 0.35. `words` and `requires` list lower-case words and strings of which a text must
     hold one, or the rule need not run; they never change what is found. `certain`
-    says that `validate` may give True. `guarded` is set for a pattern that somebody else wrote: it
+    says that `validate` may give True. The pattern is compiled when it is first asked for, since
+    most rules never run. `guarded` is set for a pattern that somebody else wrote: it
     never runs without a time limit.
     """
 
@@ -57,22 +96,31 @@ class Rule:
     certain: bool = False
     scope: Scope = Scope.DIGITS
     guarded: bool = False
-    compiled: regex.Pattern[str] = field(init=False, repr=False, compare=False)
-    look: Look = field(init=False, repr=False, compare=False)
-    _near: regex.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    _made: _Made | None = field(default=None, init=False, repr=False, compare=False)
     beginnings: frozenset[str] = field(init=False, repr=False, compare=False)
     strings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        context = tuple({_fold(said): None for word in self.context for said in _spelled(word)})
+        context = _folded(self.context)
         for name, value in (
-            ("compiled", regex.compile(self.pattern, self.flags)),
-            ("look", look(self.scope, shape(self.pattern, self.flags))),
-            ("_near", _context_pattern(context) if context else None),
             ("beginnings", _beginnings(_WORD.findall(word)[0] for word in context)),
             ("strings", tuple(_fold(string) for string in self.requires)),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def made(self) -> _Made:
+        """What runs. Raises regex.error when the pattern is none."""
+        made = self._made
+        if made is None:
+            made = _make(self.pattern, self.flags, self.scope, self.context)
+            object.__setattr__(self, "_made", made)
+        return made
+
+    @property
+    def compiled(self) -> regex.Pattern[str]:
+        """The pattern, compiled. Raises regex.error when it is none."""
+        return self.made.compiled
 
     def judge(self, value: str, left: str, *, threshold: float = 0.0) -> float:
         """Score in [0, 1] of `value` standing right of `left`; 0 when it is not one.
@@ -89,12 +137,12 @@ class Rule:
         return self.score
 
     def _has_context(self, left: str) -> bool:
-        if self._near is None:
+        near = self.made.near
+        if near is None:
             return False
         if len(left) >= CONTEXT:
             left = _CUT.sub("", left)
-        near = " ".join(_nearest(_tokens(left)))
-        return self._near.search(near) is not None
+        return near.search(" ".join(_nearest(_tokens(left)))) is not None
 
 
 def _nearest(tokens: Sequence[str]) -> Sequence[str]:
@@ -133,6 +181,12 @@ def _tokens(text: str) -> list[str]:
 def _fold(text: str) -> str:
     """Lower case, words apart by `_` and white space by one space."""
     return " ".join(_tokens(text))
+
+
+@lru_cache(maxsize=4096)
+def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words as they are compared, in each spelling, once."""
+    return tuple({_fold(said): None for word in words for said in _spelled(word)})
 
 
 def _spelled(word: str) -> tuple[str, str]:
@@ -229,8 +283,9 @@ def find(rules: Iterable[Rule], text: str, *, threshold: float, timeout: float) 
     windows = Windows(text)
     found: list[Finding] = []
     for rule in rules.candidates(clues_in(text), threshold):
-        search = rule.compiled.search
-        for start, end in windows.of(rule.look):
+        made = rule.made
+        search = made.compiled.search
+        for start, end in windows.of(made.look):
             short = end - start <= _SHORT and not rule.guarded and monotonic() < deadline
             if short and search(text, start, end) is None:
                 continue  # as most often

@@ -18,7 +18,7 @@ from presidio_analyzer import Pattern, PatternRecognizer, predefined_recognizers
 from stdnum.de import vat as de_vat
 from stdnum.it import codicefiscale
 
-from guardrail.detection.patterns import Rule, Scope, Validator
+from guardrail.detection.patterns import AFTER, BEFORE, Rule, Scope, Validator
 
 RECOGNIZERS: tuple[str, ...] = tuple(
     (
@@ -209,7 +209,6 @@ _UNGROUPED = frozenset(
         "PlPeselRecognizer",
         "DeTaxIdRecognizer",
         "ThTninRecognizer",
-        "KrRrnRecognizer",
         "TrNationalIdRecognizer",
         "ZaIdNumberRecognizer",
         "ABA routing number (weak)",
@@ -242,7 +241,10 @@ _WEAK = _NEVER_ALONE | frozenset(
 """Those, and entities that are nothing but ten to thirteen digits and would claim order numbers."""
 _BARE = frozenset({"Steuernummer ELSTER (bundeseinheitlich, 13-stellig)"})
 """Patterns that are, too."""
+_PRINTED: Mapping[str, re.Pattern[str]] = {"KR_RRN": re.compile(r"\d{6}-[1-4]\d{6}")}
+"""Ways to write a number in which nothing else is written: a birth date, sex and check digit."""
 _GROUPS = re.compile(r"\d+")
+_NOTHING = re.compile(r"(?!)")
 _DIGITS_ONLY = re.compile(r"[\d\s.-]+")
 _BOUNDARY = re.compile(r"(^|(?<=[(|])|(?<=\(\?:))\\b|\\b($|(?=[)|]))")
 
@@ -250,7 +252,7 @@ _BOUNDARY = re.compile(r"(^|(?<=[(|])|(?<=\(\?:))\\b|\\b($|(?=[)|]))")
 def _letters_and_digits(pattern: str) -> str:
     """The pattern with boundaries that see `_` as a separator: `_4111 1111 …_` is in italics."""
     return _BOUNDARY.sub(
-        lambda match: r"(?<![^\W_])" if match[2] is None else r"(?![^\W_])",
+        lambda match: BEFORE if match[2] is None else AFTER,
         pattern.replace("(?i)", ""),  # the flags of every recognizer say so, too
     )
 
@@ -272,6 +274,7 @@ def _validator(recognizer: PatternRecognizer) -> Validator:
     strong = recognizer.supported_entities[0] in _STRONG
     alone = recognizer.supported_entities[0] not in _NEVER_ALONE
     check = _CHECKS.get(recognizer.supported_entities[0])
+    printed = _PRINTED.get(recognizer.supported_entities[0], _NOTHING)
 
     def validate(value: str) -> bool | None:
         verdict = valid(value)
@@ -281,7 +284,7 @@ def _validator(recognizer: PatternRecognizer) -> Validator:
         # they are grouped as people group them (2345 6789 0124), and group nothing else so.
         if not alone:
             return None
-        grouped = len(_GROUPS.findall(value)) > 2
+        grouped = len(_GROUPS.findall(value)) > 2 or printed.fullmatch(value) is not None
         return verdict if strong or grouped or not _DIGITS_ONLY.fullmatch(value) else None
 
     return validate

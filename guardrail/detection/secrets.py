@@ -103,6 +103,8 @@ _DEMO = frozenset(
     "password passwd pass pwd pw secret tiger passphrase test testing pasword foobar".split()
 )
 """What documentation writes for a password; `scott` and `tiger` are Oracle's."""
+_DEFAULTS = frozenset("postgres root guest sa".split())
+"""What a server on one's own machine comes with; anybody knows it, and it names the server."""
 _NO_PASSWORDS = _DEMO | frozenset(
     (
         "required wrong incorrect correct invalid valid missing empty expired weak strong stored "
@@ -150,7 +152,7 @@ _SAID = re.compile(
 def _looks_address(value: str) -> bool | None:
     """False for the stand-ins of documentation: `postgresql://user:password@host`."""
     lowered = value.lower()
-    return False if lowered in _DEMO or _STAND_IN.search(value) else None
+    return False if lowered in _DEMO | _DEFAULTS or _STAND_IN.search(value) else None
 
 
 _STAND_IN = re.compile(
@@ -197,21 +199,17 @@ _PASSWORDS = (
     r"[pPkKcCmMsSwWhHlL](?:(?<=[pP])(?i:ass(?:word|wd|phrase|code|wort))|(?<=[kK])(?i:ennwort)|"
     rf"{_NAME}(?<=[pP])(?i:ass|wd)|{_FIRST}(?:{_ABROAD}))"
 )
-_FOREIGN = (
-    "contraseña contrasena clave mot mdp senha palavra wachtwoord hasło haslo lösenord losenord "
-    "parola"
+_PASSWORD_STRINGS = (
+    *("pass", "pwd", "kennwort", "contraseña", "contrasena", "clave", "mdp", "senha", "parola"),
+    *("wachtwoord", "hasło", "haslo", "lösenord", "losenord"),
 )
-_PASSWORD_STRINGS = ("pass", "pwd", "kennwort")
 _KEY_STRINGS = ("key", "secret", "token", "credential")
 _VALUE = r"[^\s\"'`,;<>(){}\[\]]"
 _SPOKEN_NAMES = (
     rf"[pPkKcCmMsSwWhHlL]{_FIRST}(?:(?<=[pP])(?i:ass(?:word|code|phrase|wort)|in(?:\scode)?)|"
     rf"(?<=[kK])(?i:ennwort)|{_ABROAD})(?i:m|et)?"
 )
-_SPOKEN_WORDS = (
-    "password passcode passphrase pin passwort kennwort contraseña clave mot parola senha palavra "
-    "wachtwoord hasło hasłom lösenord lösenordet"
-)
+_SPOKEN_PINS = "pin pinm pinet"
 _SPOKEN_FOR = (
     r"(?:\s(?i:for|to|of|on|für|zu|zum|vom|para|de|del|pour|du|per|di|do|da|voor|van|dla|till|för)"
     r"(?:\s[^\s:=]{1,32}){1,4}?)?"
@@ -221,6 +219,9 @@ _SPOKEN_END = (
     r"(?=[.!?,;:]?(?:\s{0,2}$|\s{0,2}\n|[\"'”]|\s(?i:and|but|und|aber|et|y|e|en|i|och)\s))"
 )
 _NUMBER = r"(?:[_-]?\d{1,2})?"
+
+_DIGITS_BASE64 = r"[MNO][DTjz][AEIMQUYcgk][w-z0-5]"
+"""Three digits in base64."""
 
 _FORMS: tuple[_Form, ...] = (
     _Form(
@@ -251,7 +252,7 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="PRIVATE_KEY",
         name="putty-private-key",
-        words="putty",
+        requires=("putty-user-key-file-",),
         pattern=r"PuTTY-User-Key-File-[1-3]:[A-Za-z0-9+/=:\s@._-]{64,7800}",
         group=0,
         score=0.95,
@@ -294,7 +295,7 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="CONNECTION_STRING",
         name="jdbc-password",
-        words="jdbc",
+        requires=("jdbc:",),
         pattern=r"jdbc:[a-z0-9]{2,20}:[^\s\"'<>]{1,256}?(?:(?i:[?&;](?:password|pwd)=)"
         r"([^\s&;\"'<>{}$]{3,128}))",
         score=0.92,
@@ -326,8 +327,9 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="ACCESS_TOKEN",
         name="discord-bot-token",
-        words="discord bot token login client",
-        pattern=r"(?<![A-Za-z0-9_-])[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\."
+        # It begins with the id of the bot, a number of 17 to 19 digits, in base64.
+        pattern=rf"(?<![A-Za-z0-9_-])(?:{_DIGITS_BASE64}){{5,6}}(?:[MNO][DTjz][AEIMQUYcgk]|[MNO][AQgw])?"
+        r"\.[A-Za-z0-9_-]{6}\."
         r"[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9_-])",
         group=0,
         validate=_looks_issued,
@@ -336,7 +338,7 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="API_KEY",
         name="mailchimp-key",
-        words=" ".join(f"us{number}" for number in range(1, 40)),
+        requires=("-us",),
         pattern=rf"{BEFORE}[0-9a-f]{{32}}-us\d{{1,2}}{AFTER}",
         group=0,
         validate=_looks_issued,
@@ -345,7 +347,6 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="API_KEY",
         name="mailgun-private-key",
-        words="mailgun",
         pattern=r"(?<![0-9a-f])[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}(?![0-9a-f-])",
         group=0,
         validate=_looks_issued,
@@ -364,7 +365,7 @@ _FORMS: tuple[_Form, ...] = (
         entity="PASSWORD",
         name="argon2-hash",
         words="argon2i argon2d argon2id",
-        pattern=r"\$argon2i?d?\$(?:v=\d{1,3}\$)?[mtp]=\d{1,8},[mtp]=\d{1,8},[mtp]=\d{1,8}\$"
+        pattern=r"\$argon2(?:id?|d)\$(?:v=\d{1,3}\$)?[mtp]=\d{1,8},[mtp]=\d{1,8},[mtp]=\d{1,8}\$"
         r"[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,172}",
         group=0,
         validate=None,
@@ -383,7 +384,7 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="PASSWORD",
         name="ldap-hash",
-        words="sha ssha ssha512",
+        words="sha sha256 sha512 ssha ssha256 ssha512",
         pattern=r"\{S?SHA(?:256|512)?\}[A-Za-z0-9+/]{26,128}={0,2}",
         group=0,
         validate=None,
@@ -392,7 +393,7 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="PASSWORD",
         name="pbkdf2-hash",
-        words="pbkdf2",
+        requires=("pbkdf2 sha",),
         pattern=r"pbkdf2_sha(?:1|256|512)\$\d{4,8}\$[A-Za-z0-9+/=]{6,64}\$[A-Za-z0-9+/=]{27,128}",
         group=0,
         validate=None,
@@ -401,8 +402,8 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="PASSWORD",
         name="netrc-password",
-        words="machine",
-        pattern=r"(?:machine)\s{1,4}[^\s]{1,255}\s{1,4}login\s{1,4}[^\s]{1,64}\s{1,4}"
+        requires=("machine",),
+        pattern=r"machine\s{1,4}[^\s]{1,255}\s{1,4}login\s{1,4}[^\s]{1,64}\s{1,4}"
         r"password\s{1,4}([^\s\"'<>]{3,128})",
         source="https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html",
     ),
@@ -478,9 +479,9 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="SECRET",
         name="seed-phrase",
-        words="seed mnemonic recovery",
+        requires=("seed", "mnemonic", "recovery"),
         pattern=r"(?i:(?<![^\W_])(?:seed|recovery|mnemonic)(?:\s(?:phrase|words?))?)[\"']?"
-        r"\s{0,2}(?:is|:|=)\s{0,2}[\"'`]?((?:[a-z]{3,8}\s){11,23}[a-z]{3,8})(?![a-z])",
+        r"\s{0,2}(?:(?:is|are):?|:|=)\s{0,2}[\"'`]?((?:[a-z]{3,8}\s){11,23}[a-z]{3,8})(?![a-z])",
         validate=None,
         source="https://github.com/bitcoin/bips/blob/master/bip-0039.mediawiki",
     ),
@@ -498,18 +499,15 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="SECRET",
         name="quoted-password",
-        words=_FOREIGN,
         requires=_PASSWORD_STRINGS,
         pattern=rf"{_PASSWORDS}{_NUMBER}\\?{_Q}{{0,1}}{_BIND}[rbf]{{0,2}}\\?{_Q}"
         r"([^\s\"'`\\](?:[^\"'`\n\\]|\\[^\"'`n]){3,198})",
         score=0.7,
-        scope=Scope.LABEL,
         source="https://cwe.mitre.org/data/definitions/259.html",
     ),
     _Form(
         entity="SECRET",
         name="assigned-password",
-        words=_FOREIGN,
         requires=_PASSWORD_STRINGS,
         pattern=rf"{_PASSWORDS}{_NUMBER}\\?{_Q}{{0,1}}{_BIND}"
         rf"(?![A-Za-z_][\w.]{{0,64}}[(\[])({_VALUE}{{4,200}})",
@@ -521,20 +519,19 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="SECRET",
         name="password-on-its-line",
-        words=_FOREIGN,
         requires=_PASSWORD_STRINGS,
         # In a program a word after `=` is the name of a variable, unless the line begins with it.
         pattern=rf"{_PASSWORDS}{_NUMBER}{_Q}{{0,1}}(?:\s?:\s{{0,4}}|(?<=(?:^|\n)[A-Za-z_.-]{{4,32}})\s?=\s?|"
         rf"(?<=[A-Z]{{4}})=)({_VALUE}{{4,200}})(?=\s{{0,4}}(?:\n|$))",
         score=0.7,
-        scope=Scope.LABEL,
         validate=_looks_a_word,
         source="https://cwe.mitre.org/data/definitions/256.html",
     ),
     _Form(
         entity="PASSWORD",
         name="spoken-password",
-        words=_SPOKEN_WORDS,
+        words=_SPOKEN_PINS,
+        requires=_PASSWORD_STRINGS,
         pattern=rf"{_SPOKEN_NAMES}(?:{_SPOKEN_FOR}\s{_SPOKEN_IS}:?|{_SPOKEN_FOR}\s?:)\s[\"'`“„«]?"
         r"([^\s\"'`,;“”„«»(\[{<][^\s\"'`,;“”„«»]{2,62}[^\s\"'`,;“”„«».:?)])",
         score=0.6,
@@ -544,7 +541,8 @@ _FORMS: tuple[_Form, ...] = (
     _Form(
         entity="PASSWORD",
         name="spoken-word",
-        words=_SPOKEN_WORDS,
+        words=_SPOKEN_PINS,
+        requires=_PASSWORD_STRINGS,
         pattern=rf"{_SPOKEN_NAMES}{_SPOKEN_FOR}\s{_SPOKEN_IS}:?\s[\"'`“„«]?"
         rf"([^\W\d_]{{6,32}}){_SPOKEN_END}",
         score=0.6,

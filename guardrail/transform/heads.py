@@ -193,12 +193,20 @@ class HeadTable(dict[str, _Kind]):
             if question.pattern.match(character):
                 for offset, bits in question.offsets.items():
                     at[offset] |= bits
-        before = [self._unasked, self._unasked]
+        return _Kind(
+            word=regex.match(r"\w", character) is not None,
+            before_word=self._after(character, _WORD),
+            before_other=self._after(character, _OTHER),
+            at=tuple(at),
+        )
+
+    def _after(self, character: str, following: str) -> int:
+        """The patterns that may match after a character, if they begin like `following`."""
+        bits = self._unasked
         for question in self._before.values():
-            for number, following in enumerate((_WORD, _OTHER)):
-                if question.pattern.match(character + following, len(character)):
-                    before[number] |= question.offsets[0]
-        return _Kind(regex.match(r"\w", character) is not None, *before, tuple(at))
+            if question.pattern.match(character + following, len(character)):
+                bits |= question.offsets[0]
+        return bits
 
     def candidates(self, text: str, start: int) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Gives each position from `start` where some pattern may match, and the numbers of those.

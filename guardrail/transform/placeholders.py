@@ -80,11 +80,11 @@ class Grammar:
         return found
 
 
-def placeholder(word: str, number: int) -> str:
+def placeholder(word: str, number: int | str) -> str:
     """The canonical token: `[EMAIL_1]`."""
     return f"[{word}_{number}]"
 
 
-def bare_placeholder(word: str, number: int) -> str:
+def bare_placeholder(word: str, number: int | str) -> str:
     """The token for places where only `[A-Za-z0-9_-]` may stand: `EMAIL_1`."""
     return f"{word}_{number}"

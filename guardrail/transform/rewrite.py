@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from guardrail.taxonomy import LITERAL
 from guardrail.transform.operators import redact, redact_identifier
@@ -11,13 +12,35 @@ from guardrail.transform.vault import Entry, Vault
 from guardrail.types import Finding, Span, Treatment
 
 
+class Pseudonym(Protocol):
+    """What stands in a placeholder beside its brackets: `EMAIL` and 1."""
+
+    @property
+    def word(self) -> str:
+        """The word of its entity."""
+        ...
+
+    @property
+    def number(self) -> int | str:
+        """What tells it from others of its word."""
+        ...
+
+
+class Pseudonyms(Protocol):
+    """Who gives pseudonyms: the vault of a conversation, or a key."""
+
+    def allocate(self, *, entity: str, word: str, original: str) -> Pseudonym:
+        """Gives the pseudonym of a value. Raises Refusal if there is none left."""
+        ...
+
+
 def protect(
     text: str,
     findings: Iterable[Finding],
     *,
     treatments: Mapping[str, Treatment],
     labels: Mapping[str, str],
-    vault: Vault,
+    vault: Pseudonyms,
     grammar: Grammar,
     bare: bool = False,
 ) -> str:
@@ -62,11 +85,11 @@ def _set_apart(token: str, text: str, span: Span) -> str:
     return f"{token}_" if text[span.end :][:1].isdigit() else token
 
 
-def _token(entry: Entry, *, bare: bool) -> str:
+def _token(entry: Pseudonym, *, bare: bool) -> str:
     return (bare_placeholder if bare else placeholder)(entry.word, entry.number)
 
 
-def _escape(text: str, *, vault: Vault, grammar: Grammar, bare: bool) -> str:
+def _escape(text: str, *, vault: Pseudonyms, grammar: Grammar, bare: bool) -> str:
     tokens = grammar.find(text)
     if not tokens:
         return text

@@ -70,11 +70,11 @@ class _Engine:
     """The compiled patterns of a set of rules; it knows nothing of rewrites and is shared.
 
     Of each rule `match` matches what it matches, and `waits` gives what matches where it waits for
-    text, which it may do for `reach` code points and no further. The latter is compiled when it is
+    text, which it may do for `reach` code points and no further. Both are compiled when they are
     first asked for. `heads` tells which rules are worth a try where.
     """
 
-    match: tuple[_At, ...]
+    match: list[_At]
     waits: tuple[Callable[[], _At], ...]
     reach: tuple[int, ...]
     heads: HeadTable
@@ -136,6 +136,13 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
     (['no. ', '', '[SSN].'], '')
     """
     rules = tuple(rules)
+    check_rules(rules)
+    return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
+
+
+def check_rules(rules: Iterable[StreamRule]) -> None:
+    """Raises ValueError as `compile_rules` does, and compiles nothing else."""
+    rules = tuple(rules)
     names = Counter(rule.name for rule in rules)
     for rule in rules:
         if names[rule.name] > 1:
@@ -144,19 +151,18 @@ def compile_rules(rules: Iterable[StreamRule]) -> CompiledRules:
             _surveyed(rule.pattern, rule.flags)
         except ValueError as error:
             raise ValueError(f"rule {rule.name}: {error}") from None
-    return CompiledRules(rules, _engine(tuple((rule.pattern, rule.flags) for rule in rules)))
 
 
 @lru_cache(maxsize=2048)
 def _surveyed(pattern: str, flags: int) -> tuple[Piece, int]:
     """The pattern as a piece, and the flags that piece is to be compiled with."""
     try:
-        regex.compile(pattern, flags | regex.V0)
-    except (regex.error, ValueError) as error:
-        raise ValueError(f"is not a pattern: {error}") from None
-    bare, inline = leading_flags(pattern)
-    flags |= inline
-    piece = survey(bare, flags, prefix="r")
+        bare, inline = leading_flags(pattern)
+        flags |= inline
+        piece = survey(bare, flags, prefix="r")
+    except ValueError:
+        _matching(pattern, flags)  # raises what is wrong with it, if it is no pattern at all
+        raise
     for broken, problem in (
         (piece.low < 1, "may match nothing"),
         (piece.high > MAX_WIDTH, f"is {piece.high} wide, above {MAX_WIDTH}"),
@@ -169,6 +175,28 @@ def _surveyed(pattern: str, flags: int) -> tuple[Piece, int]:
 
 
 @lru_cache(maxsize=2048)
+def _matching(pattern: str, flags: int) -> _At:
+    try:
+        return regex.compile(pattern, flags | regex.V0).match
+    except (regex.error, ValueError) as error:
+        raise ValueError(f"is not a pattern: {error}") from None
+
+
+def _matchers(patterns: Iterable[tuple[str, int]]) -> list[_At]:
+    """What matches each pattern, compiled when first called."""
+
+    def first(number: int, pattern: str, flags: int) -> _At:
+        def match(text: str, at: int) -> regex.Match[str] | None:
+            matchers[number] = _matching(pattern, flags)
+            return matchers[number](text, at)
+
+        return match
+
+    matchers = [first(number, *each) for number, each in enumerate(patterns)]
+    return matchers
+
+
+@lru_cache(maxsize=2048)
 def _waits(pattern: str, flags: int) -> _At:
     piece, bare = _surveyed(pattern, flags)
     return regex.compile(piece.waits, bare).match
@@ -178,7 +206,7 @@ def _waits(pattern: str, flags: int) -> _At:
 def _engine(patterns: tuple[tuple[str, int], ...]) -> _Engine:
     surveyed = [_surveyed(pattern, flags) for pattern, flags in patterns]
     return _Engine(
-        tuple(regex.compile(pattern, flags | regex.V0).match for pattern, flags in patterns),
+        _matchers(patterns),
         tuple(partial(_waits, pattern, flags) for pattern, flags in patterns),
         tuple(piece.high + piece.ahead for piece, _ in surveyed),
         HeadTable((piece.head, flags) for piece, flags in surveyed),

@@ -140,7 +140,7 @@ SAMPLES = {
     "alibaba-access-key-id": "LTAI<20w>",
     "tencent-secret-id": "AKID<32w>",
     "adyen-key": "AQE<100w>",
-    "discord-bot-token": "M<23w>.<6w>.<38w>",
+    "discord-bot-token": "MTk4NjIyNDgzNDcxOTI1MjQ4.<6w>.<38w>",
     "mailchimp-key": "<32h>-us12",
 }
 NAMED = {
@@ -217,14 +217,13 @@ def values(text: str, rule: str) -> set[tuple[str, str]]:
 
 
 ENTITIES = {rule.name: rule.entity for rule in RULES}
-_CONTEXT = {"discord-bot-token": "bot login: {}"}
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND.keys())
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_credential_is_found_whole(name: str, around: str) -> None:
     value = draw(SAMPLES[name])
-    text = around.replace("{}", _CONTEXT.get(name, "{}")).format(value)
+    text = around.format(value)
     assert (ENTITIES[name], value) in values(text, name)
 
 
@@ -263,7 +262,7 @@ def test_another_beginning_is_not_one(name: str) -> None:
     changed = re.sub(r"(?<![<\w])[A-Za-z0-9]", "q", template, count=1)
     changed = changed.replace("AZDO", "AZDQ").replace("atlasv1", "atlasv2").replace("Q~", "Q-")
     changed = changed.replace(":AA", ":QQ").replace("-us12", "-as12")
-    assert values(_CONTEXT.get(name, "{}").format(draw(changed)), name) == set()
+    assert values(draw(changed), name) == set()
 
 
 def test_every_row_has_a_sample() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
 
 from guardrail.detection.cache import FindingCache, Reading
 from guardrail.detection.detector import build_detector
@@ -72,6 +73,14 @@ def test_a_text_is_remembered_by_kind_and_field_too() -> None:
     assert detector.detect(TextUnit(pointer="/count", text=number)) == ()
     assert detector.detect(TextUnit(pointer="/ssn", text=number)) != ()
     assert detector.detect(TextUnit(pointer="/count", text=number, kind=Kind.IDENTIFIER)) == ()
+
+
+def test_what_another_threshold_found_is_not_found_again() -> None:
+    unit = TextUnit(pointer="", text="4155552672")
+    strict = build_detector()
+    assert strict.detect(unit) == ()
+    assert replace(strict, threshold=0.1, selections={}).detect(unit) != ()
+    assert strict.detect(unit) == ()
 
 
 def test_threads_may_share_a_cache() -> None:

@@ -9,12 +9,13 @@ from detection_world import DETECTOR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from national_world import load_examples
+from test_credentials import NAMED, SAMPLES, draw
 from test_cues import BIRTHS, PEOPLE, PLACES
 from test_false_alarms import CLEAN
 from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES
 from test_normalize import PLAIN
 from test_presidio import FOUND
-from test_secrets import ASSIGNED, TOKENS
+from test_secrets import ASSIGNED, TOKENS, WRITTEN
 
 from guardrail.detection.patterns import Rule, Scope, find
 from guardrail.types import Finding
@@ -34,6 +35,11 @@ NATIONAL = [
     *(f"{e.words[0]}: {value}" for e in load_examples() for value in e.valid),
     *(value for e in load_examples() for value in e.printed),
 ]
+SECRETS = [
+    *(draw(template) for template in SAMPLES.values()),
+    *(around.format(draw(template)) for around, template in NAMED.values()),
+    *(around.replace("{}", value) for _, value, around in WRITTEN.values()),
+]
 FILLER = "and then nothing of note happened for a long while, as everybody had hoped it would. "
 
 
@@ -51,13 +57,18 @@ def test_gates_change_nothing_in_what_holds_every_kind_of_value(between: str) ->
 
 
 def test_gates_change_nothing_in_a_value_alone() -> None:
-    texts = (*VALUES, *NATIONAL[:: len(NATIONAL) // 100])
+    texts = (*VALUES, *SECRETS, *NATIONAL[:: len(NATIONAL) // 100])
     assert {text: found for text in texts if (found := differ(text))} == {}
 
 
 @pytest.mark.parametrize("between", ["\n", FILLER])
 def test_gates_change_nothing_among_the_identifiers_of_many_countries(between: str) -> None:
     assert differ(between.join(NATIONAL[::4])) == set()
+
+
+@pytest.mark.parametrize("between", ["\n", "x", "_", FILLER])
+def test_gates_change_nothing_among_secrets(between: str) -> None:
+    assert differ(between.join(SECRETS)) == set()
 
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN.keys())

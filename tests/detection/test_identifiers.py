@@ -237,6 +237,11 @@ NUMBERS = [
     ("ICD_CODE", "F32.1", "Diagnose {}"),
     ("ICD_CODE", "F32.1", "ICD-10 {}"),
     ("US_HEALTH_INSURANCE_MEMBER_ID", "XYZ123456789", "Member ID: {}"),
+    ("US_HEALTH_INSURANCE_MEMBER_ID", "UEKIT3FY713T", "member id: {}"),
+    ("US_HEALTH_INSURANCE_MEMBER_ID", "UEKIT3FY713T", "My member id is {}."),
+    ("US_HEALTH_INSURANCE_MEMBER_ID", "1234567890", "policy number is {}"),
+    ("MEDICAL_RECORD_NUMBER", "12345678", "My medical record number is {}"),
+    ("US_CLAIM_NUMBER", "12345678", "Your claim number is {}"),
     ("US_CLAIM_NUMBER", "CLM-12345678", "claim no. {}"),
     ("US_PRESCRIPTION_NUMBER", "1234567", "Rx# {}"),
     ("US_PRIOR_AUTHORIZATION_NUMBER", "PA-1234567", "prior authorization number: {}"),
@@ -260,6 +265,15 @@ NUMBERS = [
     ("PHONE_NUMBER", "13912345678", "手机号码{}"),
     ("PHONE_NUMBER", "090-1234-5678", "電話番号は{}です"),
     ("PHONE_NUMBER", "8123 4567", "mobile {}"),
+    ("PHONE_NUMBER", "415 555-2671", "{}"),
+    ("PHONE_NUMBER", "415 555 2671", "ask at {}, then"),
+    ("PHONE_NUMBER", "22.33.44.55", "Tel {}"),
+    ("IP_ADDRESS", "254.210.216.253", "{}"),
+    ("PHONE_NUMBER", "03-1234-5678", "電話{}です"),
+    ("PHONE_NUMBER", "010-1234-5678", "전화{}입니다"),
+    ("CREDIT_CARD", "4111111111111111", "卡号{}请"),
+    ("CN_RIC", "110101199003077758", "我的身份证号{}。"),
+    ("IP_ADDRESS", "192.168.34.21", "服务器{}宕机"),
     ("PASSPORT_MRZ", "L898902C36UTO7408122F1204159ZE184226B<<<<<10", "{}"),
 ]
 
@@ -288,6 +302,10 @@ def test_a_number_with_a_rule_is_found(entity: str, number: str, around: str) ->
         "529900T8BM49AURSDO56",
         "L898902C37UTO7408122F1204159ZE184226B<<<<<10",
         "DEUTDEFF",
+        "250 300 4000 5000",
+        "1 250 300 4000",
+        "my member id is required",
+        "policy number is policy-renewal-2",
     ],
 )
 def test_a_number_without_its_context_or_checksum_is_not_found(text: str) -> None:

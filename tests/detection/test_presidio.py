@@ -61,6 +61,8 @@ FOUND = [
     ("IN_PAN", "ABCPE1234F", "PAN {}"),
     ("SG_NRIC_FIN", "S1234567D", "NRIC {}"),
     ("KR_RRN", "960121-1234567", "RRN {}"),
+    ("KR_RRN", "820701-2409181", "{}"),
+    ("KR_RRN", "820701-2409181", "번호는 {}입니다"),
     ("TR_NATIONAL_ID", "10000000146", "TC kimlik {}"),
     ("ZA_ID_NUMBER", "8001015009087", "South African ID {}"),
 ]
@@ -99,6 +101,7 @@ def test_the_name_of_a_field_is_context(entity: str, value: str, pointer: str) -
         "44051401359",
         "536904399",
         "943476 5918",
+        "820701-2409182",
         "86095742719",
         "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb",
     ],

@@ -109,6 +109,121 @@ def test_a_spoken_password_is_found(word: str, text: str) -> None:
     assert any(entity == "PASSWORD" and value.rstrip(".") == word for entity, value in found(text))
 
 
+_BASE64 = "mDMEZfK3xRYJKwYBBAHaRw8BAQdA" * 12
+_HEX64 = "9f8e7d6c5b4a39281706" * 3 + "ab12"
+PGP = (
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\n\n"
+    f"{_BASE64}\n=Ab3x\n-----END PGP PRIVATE KEY BLOCK-----"
+)
+PUTTY = (
+    "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: bob@host\nPublic-Lines: 2\n"
+    f"{_BASE64}\nPrivate-Lines: 1\n{_BASE64[:64]}\nPrivate-MAC: {_HEX64}"
+)
+SEED = "witch collapse practice feed shame open despair creek road again ice least"
+_COOKIE = "k3v9s8d7f6g5h4j3k2l1q0w9e8r7t6y5"
+
+WRITTEN = {
+    # how it is written: entity, value, around
+    "PGP": ("PRIVATE_KEY", PGP, "{}"),
+    "PuTTY": ("PRIVATE_KEY", PUTTY, "{}"),
+    "bcrypt": (
+        "PASSWORD",
+        "$2b$12$" + "KIXQ8e9Zr1pT0u5vW3yA.e" + "Jd7LmN2sHfGq4BoCxVtRiYkPwUl6zEa",
+        "hash: {}",
+    ),
+    "argon2": (
+        "PASSWORD",
+        "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0$RdescudvJCsgt3ub+b6dWRWJTmMbObQyVsPO5a9sPhE",
+        "{}",
+    ),
+    "sha512crypt": (
+        "PASSWORD",
+        "$6$" + "Qm9iV2FzSGVyZQ$" + "k3v9s8d7f6g5h4j3k2l1q0w9e8r7t6y5" * 2,
+        "bob:{}:19000:0",
+    ),
+    "yescrypt": (
+        "PASSWORD",
+        "$y$j9T$" + "Qm9iV2FzSGVyZQ$" + "k3v9s8d7f6g5h4j3k2l1q0w9e8r7t6y5",
+        "bob:{}:19000:0",
+    ),
+    "LDAP": ("PASSWORD", "{SSHA}" + "W6ph5Mm5Pz8GgiULbPgzG37mj9gQx7Zp", "userPassword: {}"),
+    "LDAP, SHA-256": (
+        "PASSWORD",
+        "{SHA256}" + "W6ph5Mm5Pz8GgiULbPgzG37mj9gQx7ZpAb3",
+        "userPassword: {}",
+    ),
+    "Django": (
+        "PASSWORD",
+        "pbkdf2_sha256$870000$a1B2c3D4e5F6$W6ph5Mm5Pz8GgiULbPgzG37mj9gQx7ZpAb3xY9kLmNo=",
+        "{}",
+    ),
+    "netrc": ("PASSWORD", "hunter22x", "machine example.org\n  login bob\n  password {}"),
+    "SQL": ("PASSWORD", "hunter22x!", "CREATE USER bob IDENTIFIED BY '{}';"),
+    "SQL, PostgreSQL": ("PASSWORD", "hunter22x!", "alter role bob with encrypted password '{}'"),
+    "XML": ("PASSWORD", "hunter22x", "<server><password>{}</password></server>"),
+    "curl": ("PASSWORD", "hunter22x", "curl -s -u bob:{} https://example.org"),
+    "flag": ("PASSWORD", "hunter22x", "deploy --host db --password {} --force"),
+    "flag with an equals sign": ("PASSWORD", "hunter22x", "deploy --password={}"),
+    "MySQL": ("PASSWORD", "hunter22x", "mysql -u root -p{} shop"),
+    "sshpass": ("PASSWORD", "hunter22x", "sshpass -p {} ssh bob@host"),
+    "Docker": ("PASSWORD", "hunter22x", "docker login -u bob -p {} registry.example.org"),
+    "Redis": ("PASSWORD", "hunter22x", "redis-cli -h cache -a {} ping"),
+    "cookie": ("ACCESS_TOKEN", _COOKIE, "Cookie: theme=dark; sessionid={}; lang=de"),
+    "PHP": ("ACCESS_TOKEN", _COOKIE, "Set-Cookie: PHPSESSID={}; path=/"),
+    "seed phrase": ("SECRET", SEED, "my seed phrase is: {}."),
+    "mnemonic": ("SECRET", SEED, "mnemonic: {}"),
+    "a key's id of Google": ("PRIVATE_KEY", _HEX64[:40], '"private_key_id": "{}"'),
+    "ADO.NET": ("CONNECTION_STRING", "hunter22x", "Server=db;User Id=bob;Password={};Encrypt=true"),
+    "JDBC": ("CONNECTION_STRING", "hunter22x", "jdbc:postgresql://db/shop?user=bob&password={}"),
+    "Oracle": ("CONNECTION_STRING", "hunter22x", "jdbc:oracle:thin:bob/{}@db:1521:shop"),
+    "a numbered Portuguese variable": ("SECRET", "hunter22x!", "senha2 = {}"),
+    "a numbered French variable": ("SECRET", "hunter22x!", "mdp1: {}"),
+    "English": ("PASSWORD", "hunter22x", "The password for the router is {}, as always."),
+    "English, of two": ("PASSWORD", "hunter22x", "his pin code: {}"),
+    "German": ("PASSWORD", "geheim123", "Das Passwort für den Server lautet {}"),
+    "French": ("PASSWORD", "secret123", "le mot de passe est {}"),
+    "Spanish": ("PASSWORD", "secreto123", "la contraseña es {}"),
+    "Italian": ("PASSWORD", "segreto123", "la parola d'ordine è {}"),
+    "Portuguese": ("PASSWORD", "segredo123", "a senha é {}"),
+    "Dutch": ("PASSWORD", "geheim123", "het wachtwoord is {}"),
+    "Polish": ("PASSWORD", "tajne1234", "hasło to {}"),
+    "Swedish": ("PASSWORD", "hemligt123", "lösenordet är {}"),
+}
+
+
+@pytest.mark.parametrize(("entity", "value", "around"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_what_is_written_down_as_secret_is_found(entity: str, value: str, around: str) -> None:
+    assert (entity, value) in overlapping(around.replace("{}", value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("The password is required.", id="what is said of one"),
+        pytest.param("das Passwort ist falsch", id="what is said of one in German"),
+        pytest.param("the mot de passe est obligatoire", id="what is said of one in French"),
+        pytest.param("run it with --password and --token", id="a flag alone"),
+        pytest.param("deploy --password <password>", id="a stand-in for a flag"),
+        pytest.param("<password>secret</password>", id="an element's own word"),
+        pytest.param("CREATE USER bob IDENTIFIED BY 'password'", id="an example of SQL"),
+        pytest.param("Cookie: sessionid=...", id="a cookie left out"),
+        pytest.param("machine learning login page", id="words of a netrc"),
+        pytest.param("the seed is: a number that starts the generator", id="another seed"),
+        pytest.param("-----BEGIN PGP PUBLIC KEY BLOCK-----", id="a public key"),
+        pytest.param("it costs $1$ or $5$", id="a dollar sign"),
+    ],
+)
+def test_what_is_said_of_secrets_is_not_one(text: str) -> None:
+    assert {"PASSWORD", "SECRET", "PRIVATE_KEY", "ACCESS_TOKEN"}.isdisjoint(
+        entity for entity, _ in overlapping(text)
+    )
+
+
+def test_a_long_password_of_words_is_found_whole() -> None:
+    value = " ".join(["unforgettablemountain4"] * 5)
+    assert ("SECRET", value) in overlapping(f'password = "{value}"')
+
+
 @pytest.mark.parametrize("pointer", ["/password", "/credentials/api_key", "/clientSecret"])
 def test_the_value_of_a_field_that_holds_secrets_is_found(pointer: str) -> None:
     assert found("9f8e7d6c5b4a39281706", pointer=pointer) != []

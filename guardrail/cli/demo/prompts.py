@@ -76,6 +76,8 @@ _MAIL_VALUES = (
     "DE89 3704 0044 0532 0130 00",
     "+49 171 3920017",
     "erika.mustermann@example.de",
+    "Thomas Krüger",
+    "Osnabrück",
 )
 _CLINIC_VALUES = (
     "Maria Delgado",
@@ -83,6 +85,8 @@ _CLINIC_VALUES = (
     "00482913",
     "536-90-4399",
     "(415) 555-0132",
+    "Dwayne Whitfield",
+    "1420 Maple Avenue, Sacramento, CA 95814",
     "diabetes",
     "metformin",
 )
@@ -95,13 +99,14 @@ PROMPTS: tuple[Prompt, ...] = (
             "Guten Tag,\n\n"
             "mein Name ist Erika Mustermann, ich wohne in der Heidestraße 17, 51147 Köln. Im März "
             "wurden zweimal 49,90 € von meinem Konto DE89 3704 0044 0532 0130 00 abgebucht. Bitte "
-            "erstatten Sie einen Betrag. Sie erreichen mich unter +49 171 3920017 oder "
-            "erika.mustermann@example.de.\n\n"
+            "erstatten Sie einen Betrag. Zugesagt hat es Thomas Krüger, der jetzt in Osnabrück "
+            "arbeitet. Sie erreichen mich unter +49 171 3920017 oder erika.mustermann@example.de."
+            "\n\n"
             "Mit freundlichen Grüßen\nErika Mustermann"
         ),
         goes_to="cloud",
         streamed=True,
-        planted=(*_MAIL_VALUES, "Mustermann"),
+        planted=(*_MAIL_VALUES, "Mustermann", "Krüger"),
         restored=_MAIL_VALUES,
     ),
     Prompt(
@@ -110,10 +115,12 @@ PROMPTS: tuple[Prompt, ...] = (
         text=(
             "Draft a letter that asks the insurer for a continuous glucose monitor.\n\n"
             "Patient: Maria Delgado, DOB: 03/14/1962, MRN: 00482913, SSN 536-90-4399.\n"
-            "Phone (415) 555-0132. Diagnosed with type 2 diabetes, takes metformin 500 mg."
+            "Phone (415) 555-0132. Diagnosed with type 2 diabetes, takes metformin 500 mg.\n"
+            "Her brother Dwayne Whitfield drives her to visits; they live at 1420 Maple Avenue, "
+            "Sacramento, CA 95814."
         ),
         goes_to="cloud",
-        planted=(*_CLINIC_VALUES, "Delgado"),
+        planted=(*_CLINIC_VALUES, "Delgado", "Whitfield", "1420 Maple Avenue", "Sacramento"),
         restored=_CLINIC_VALUES,
     ),
     Prompt(

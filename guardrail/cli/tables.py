@@ -1,0 +1,388 @@
+"""Files of tables for `guardrail redact`: batch by batch, by every core, in order."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from guardrail.batch import TableRedactor, TableSpec, load_pyarrow, text_columns
+from guardrail.errors import ConfigError, Refusal, Unavailable
+
+ROWS = 512
+"""Rows that one process treats at a time."""
+_GROUP = 65_536
+"""Rows that are written at a time; a row group of Parquet."""
+_WORTH_IT = 4 * ROWS
+"""Rows from which starting more processes takes less time than it saves."""
+
+
+class Unreadable(ValueError):
+    """A file that is not what its name says; the library's own message may quote it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one file. `untouched` is the columns that were not looked at, and why."""
+
+    rows: int
+    findings: int
+    withheld: int
+    untouched: tuple[str, ...] = ()
+
+
+def is_table(path: str, columns: Sequence[str] | None) -> bool:
+    """Whether a file is read as a table: by its name, CSV and JSON lines if columns are named."""
+    suffix = Path(path).suffix.lower()
+    return suffix in _BINARY or (columns is not None and suffix in _TEXT)
+
+
+@dataclass(slots=True)
+class Workers:
+    """Processes that share the batches of all files, started when a file is worth it."""
+
+    spec: TableSpec
+    jobs: int
+    _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(
+        self, work: Callable[..., _Done], batches: Iterable[Any], *, rows: int
+    ) -> Iterator[_Done]:
+        """Gives what comes of each batch, in order, and never holds many of them."""
+        if self.jobs == 1 or (rows < _WORTH_IT and self._pool is None):
+            for batch in batches:
+                yield work(self.spec, batch)
+            return
+        if self._pool is None:
+            # Not by forking: a fork of a process with threads can stand still for ever.
+            self._pool = ProcessPoolExecutor(
+                self.jobs, mp_context=multiprocessing.get_context("spawn")
+            )
+        waiting: deque[Future[_Done]] = deque()
+        try:
+            for batch in batches:
+                waiting.append(self._pool.submit(work, self.spec, batch))
+                if len(waiting) > 2 * self.jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def redact_file(
+    source: str, target: Path, workers: Workers, *, advance: Callable[[int], None]
+) -> Outcome:
+    """Treats a file of a table and writes it whole, or not at all; says how many rows are done.
+
+    Raises:
+        ConfigError: pyarrow is missing, or a column is, or holds no text.
+        Refusal: something must not leave.
+        Unavailable: a recognizer failed.
+        Unreadable: the file is not what its name says.
+        OSError: it cannot be read or written.
+    """
+    failure = ""
+    try:
+        with _replacing(target) as path:
+            if Path(source).suffix.lower() in _LINES:
+                return _lines(source, path, workers, advance)
+            return _table(source, path, workers, advance)
+    except UnicodeDecodeError:
+        failure = "is not UTF-8"
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        failure = f"cannot be read as a table ({type(error).__name__})"
+    except ValueError as error:  # Arrow's is one; its message may quote the file
+        failure = f"cannot be read as a table ({type(error).__name__})"
+    raise Unreadable(failure)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A file to write, which takes the target's place when all is well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    try:
+        yield Path(name)
+        if target.exists():
+            shutil.copymode(target, name)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a process gives back: bytes of Arrow, or lines, and what was found in them."""
+
+    rows: int
+    findings: int
+    data: bytes = field(default=b"", repr=False)
+    lines: tuple[str, ...] = field(default=(), repr=False)
+    withheld: int = 0
+    seen: frozenset[str] = frozenset()
+
+
+# ── tables of Arrow ──────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An open table: its schema, how many rows it has if that is known, and its batches."""
+
+    schema: Any
+    rows: int
+    batches: Iterable[Any] = field(repr=False)
+
+
+def _table(source: str, path: Path, workers: Workers, advance: Callable[[int], None]) -> Outcome:
+    arrow = load_pyarrow()
+    form = {**_BINARY, **_TEXT}[Path(source).suffix.lower()]
+    rows = findings = withheld = 0
+    with form.open(arrow, source) as opened:
+        names = text_columns(opened.schema, workers.spec.columns)
+        small = (_bytes(arrow, part) for batch in opened.batches for part in _cut(batch))
+        with closing(form.writer(arrow, path, opened.schema, source)) as writer:
+            group: list[Any] = []
+            held = 0
+            for done in workers.map(_treat, small, rows=opened.rows):
+                group += arrow.ipc.open_stream(done.data).read_all().to_batches()
+                held += done.rows
+                if held >= _GROUP:
+                    writer.write(arrow.Table.from_batches(group, opened.schema))
+                    group, held = [], 0
+                rows += done.rows
+                findings += done.findings
+                withheld += done.withheld
+                advance(done.rows)
+            if group or not rows:
+                writer.write(arrow.Table.from_batches(group, opened.schema))
+    chosen = workers.spec.columns
+    others = [one for one in opened.schema if one.name not in (chosen or names)]
+    return Outcome(
+        rows=rows,
+        findings=findings,
+        withheld=withheld,
+        untouched=tuple(f"{one.name} ({one.type})" for one in others),
+    )
+
+
+def _treat(spec: TableSpec, data: bytes) -> _Done:
+    arrow = load_pyarrow()
+    table = arrow.ipc.open_stream(data).read_all()
+    done = TableRedactor(spec).treat(table)
+    return _Done(
+        rows=table.num_rows,
+        findings=sum(done.counts.values()),
+        data=_bytes(arrow, done.table),
+        withheld=done.withheld,
+    )
+
+
+def _cut(batch: Any) -> Iterator[Any]:
+    for start in range(0, batch.num_rows, ROWS):
+        yield batch.slice(start, ROWS)
+
+
+def _bytes(arrow: Any, table: Any) -> bytes:
+    sink = arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write(table)
+    return bytes(sink.getvalue())
+
+
+@contextmanager
+def _open_parquet(arrow: Any, source: str) -> Iterator[_Source]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(source) as file:
+        schema = file.schema_arrow
+        yield _Source(schema, file.metadata.num_rows, file.iter_batches(batch_size=8 * ROWS))
+
+
+def _write_parquet(arrow: Any, path: Path, schema: Any, source: str) -> Any:
+    import pyarrow.parquet
+
+    return _Writer(pyarrow.parquet.ParquetWriter(path, schema))
+
+
+@contextmanager
+def _open_arrow(arrow: Any, source: str) -> Iterator[_Source]:
+    with arrow.memory_map(source) as file:
+        if _is_stream(source):
+            reader = arrow.ipc.open_stream(file)
+            yield _Source(reader.schema, _WORTH_IT, reader)
+        else:
+            reader = arrow.ipc.open_file(file)
+            batches = (reader.get_batch(n) for n in range(reader.num_record_batches))
+            yield _Source(reader.schema, _WORTH_IT, batches)
+
+
+def _write_arrow(arrow: Any, path: Path, schema: Any, source: str) -> Any:
+    if _is_stream(source):
+        return _Writer(arrow.ipc.new_stream(path, schema))
+    return _Whole(arrow, path, schema)
+
+
+def _is_stream(source: str) -> bool:
+    with open(source, "rb") as file:
+        return file.read(6) != b"ARROW1"
+
+
+@contextmanager
+def _open_csv(arrow: Any, source: str) -> Iterator[_Source]:
+    import pyarrow.csv as arrow_csv
+
+    parsing = arrow_csv.ParseOptions(delimiter=_delimiter(source), newlines_in_values=True)
+    with open(source, encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader(file, delimiter=_delimiter(source)), [])
+    if not names:
+        raise Unreadable
+    # Every cell is text: a number may be a telephone's, and 01067 is a postcode.
+    converting = arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, arrow.string()), strings_can_be_null=False
+    )
+    with arrow_csv.open_csv(source, parse_options=parsing, convert_options=converting) as reader:
+        yield _Source(reader.schema, os.stat(source).st_size // 256, reader)
+
+
+def _write_csv(arrow: Any, path: Path, schema: Any, source: str) -> Any:
+    import pyarrow.csv as arrow_csv
+
+    options = arrow_csv.WriteOptions(delimiter=_delimiter(source), quoting_style="needed")
+    return _Writer(arrow_csv.CSVWriter(path, schema, write_options=options))
+
+
+def _delimiter(source: str) -> str:
+    with open(source, encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+    return max(",;\t|", key=first.count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes tables one after the other."""
+
+    to: Any
+
+    def write(self, table: Any) -> None:
+        self.to.write_table(table)
+
+    def close(self) -> None:
+        self.to.close()
+
+
+@dataclass(slots=True)
+class _Whole:
+    """Writes all tables at once: a file of Arrow has one dictionary for all its batches."""
+
+    arrow: Any
+    path: Path
+    schema: Any
+    tables: list[Any] = field(default_factory=list, repr=False)
+
+    def write(self, table: Any) -> None:
+        self.tables.append(table)
+
+    def close(self) -> None:
+        table = self.arrow.concat_tables(self.tables) if self.tables else self.schema.empty_table()
+        with self.arrow.ipc.new_file(self.path, self.schema) as writer:
+            writer.write_table(table.unify_dictionaries())
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How files of one kind are read and written."""
+
+    open: Callable[[Any, str], AbstractContextManager[_Source]]
+    writer: Callable[[Any, Path, Any, str], Any]
+
+
+_BINARY: Mapping[str, _Form] = {
+    ".parquet": _Form(_open_parquet, _write_parquet),
+    ".arrow": _Form(_open_arrow, _write_arrow),
+    ".arrows": _Form(_open_arrow, _write_arrow),
+    ".feather": _Form(_open_arrow, _write_arrow),
+}
+"""Tables whatever is asked of them."""
+_LINES = frozenset({".jsonl", ".ndjson"})
+_TEXT: Mapping[str, _Form] = {
+    ".csv": _Form(_open_csv, _write_csv),
+    ".tsv": _Form(_open_csv, _write_csv),
+    **dict.fromkeys(_LINES, _Form(_open_csv, _write_csv)),
+}
+"""Documents, but tables where columns are named."""
+
+
+# ── lines of JSON ────────────────────────────────────────────────────────────────────────────────
+
+
+def _lines(source: str, path: Path, workers: Workers, advance: Callable[[int], None]) -> Outcome:
+    spec = workers.spec
+    if spec.on_refusal != "fail":
+        raise ConfigError(["JSON lines have no --on-refusal null: the file fails as a whole"])
+    rows = findings = 0
+    missing = set(spec.columns or ())
+    with (
+        open(source, encoding="utf-8", newline="\n") as file,
+        open(path, "w", encoding="utf-8", newline="\n") as out,
+    ):
+        size = os.stat(source).st_size // 256
+        for done in workers.map(_treat_lines, _bundles(file), rows=size):
+            out.writelines(done.lines)
+            rows += done.rows
+            findings += done.findings
+            missing -= done.seen
+            advance(done.rows)
+    if missing:  # a misspelling would protect nobody
+        raise ConfigError(f"column {name!r}: no line has it" for name in sorted(missing))
+    return Outcome(rows=rows, findings=findings, withheld=0)
+
+
+def _bundles(file: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    bundle: list[str] = []
+    for line in file:
+        bundle.append(line)
+        if len(bundle) == ROWS:
+            yield tuple(bundle)
+            bundle = []
+    if bundle:
+        yield tuple(bundle)
+
+
+def _treat_lines(spec: TableSpec, lines: tuple[str, ...]) -> _Done:
+    done = TableRedactor(spec).lines(lines)
+    return _Done(
+        rows=len(lines), findings=sum(done.counts.values()), lines=done.lines, seen=done.seen
+    )
+
+
+PROBLEMS = (ConfigError, Refusal, Unavailable, Unreadable)
+"""What may be wrong with one file; messages without its text."""

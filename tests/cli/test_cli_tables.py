@@ -1,0 +1,107 @@
+"""`guardrail redact` on tables: the file stays what it is, by one process or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+from batch_world import KEY, people
+from files_world import guardrail
+from typer.testing import CliRunner, Result
+
+from guardrail.cli import app
+
+MAIL = "erika@example.com"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["redact", *map(str, arguments)])
+
+
+def test_parquet_and_arrow_files_keep_schema_and_rows(tmp_path: Path) -> None:
+    table = people(1200).replace_schema_metadata({"whose": "ours"})
+    encoded = table.append_column("d", table["text"].dictionary_encode())
+    pq.write_table(table, tmp_path / "a.parquet")
+    pa.feather.write_feather(encoded, tmp_path / "b.arrow", chunksize=500)
+    done = run(tmp_path / "a.parquet", tmp_path / "b.arrow", "-o", tmp_path / "out", "--jobs", "1")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "a.parquet: not looked at: id (int64), sum (double)" in done.stderr.replace("\n", "")
+    for before, after in (
+        (pq.read_table(tmp_path / "a.parquet"), pq.read_table(tmp_path / "out/a.parquet")),
+        (encoded, pa.feather.read_table(tmp_path / "out/b.arrow")),
+    ):
+        assert after.schema.equals(before.schema, check_metadata=True)
+        assert after["id"].equals(before["id"])
+        assert "@example.com" not in str(after.to_pylist())
+
+
+@pytest.mark.slow
+def test_several_processes_write_what_one_writes(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    pq.write_table(people(3000), tmp_path / "a.parquet")
+    for jobs in ("1", "2"):
+        options = ("--jobs", jobs, "--pseudonyms", f"file:{tmp_path / 'key'}")
+        done = guardrail("redact", tmp_path / "a.parquet", "-o", tmp_path / jobs, *options)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "1/a.parquet").read_bytes() == (tmp_path / "2/a.parquet").read_bytes()
+
+
+def test_csv_and_lines_are_tables_where_columns_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"plz;note;other\n01067;mail {MAIL};{MAIL}\n")
+    (tmp_path / "b.jsonl").write_text(f'{{"note":"{MAIL}","other":"{MAIL}"}}\n')
+    options = ("-o", tmp_path / "out", "--columns", "note", "--jobs", "1")
+    assert run(tmp_path / "a.csv", tmp_path / "b.jsonl", *options).exit_code == 0
+    parse = arrow_csv.ParseOptions(delimiter=";")
+    convert = arrow_csv.ConvertOptions(column_types={"plz": pa.string()})
+    read = arrow_csv.read_csv(
+        tmp_path / "out/a.csv", parse_options=parse, convert_options=convert
+    ).to_pylist()
+    assert read == [{"plz": "01067", "note": "mail [EMAIL REDACTED]", "other": MAIL}]
+    lines = (tmp_path / "out/b.jsonl").read_text()
+    assert lines == f'{{"note":"[EMAIL REDACTED]","other":"{MAIL}"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "complaint"),
+    [
+        ("a.csv", f"a,b\n1,{MAIL},3\n", ["--columns", "a"], "cannot be read as a table"),
+        ("a.csv", "a,b\n1,2\n", ["--columns", "c"], "column 'c': there must be one of this name"),
+        ("a.jsonl", '{"a": "x"}\n', ["--columns", "c"], "column 'c': no line has it"),
+        ("a.parquet", MAIL, [], "cannot be read as a table"),
+        ("a.arrow", MAIL, [], "cannot be read as a table"),
+    ],
+)
+def test_what_is_wrong_is_said_without_text_and_nothing_is_written(
+    tmp_path: Path, name: str, content: str, options: list[str], complaint: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    done = run(tmp_path / name, "-o", tmp_path / "out", *options)
+    assert done.exit_code == 1
+    assert complaint in done.stderr.replace("\n", " ")
+    assert MAIL not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_must_stay_is_not_written_or_null(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"a": [f"My name is Erika Mustermann, {MAIL}"]}), tmp_path / "a.parquet"
+    )
+    assert CliRunner().invoke(app, ["init", str(tmp_path)]).exit_code == 0
+    asked = ("--config", tmp_path / "guardrail.toml", "--endpoint", "local")
+    refused = run(tmp_path / "a.parquet", "-o", tmp_path / "out", *asked)
+    assert refused.exit_code == 1
+    assert "must not leave for local (DE)" in refused.stderr.replace("\n", " ")
+    assert MAIL not in refused.stderr
+    done = run(tmp_path / "a.parquet", "-o", tmp_path / "out", *asked, "--on-refusal", "null")
+    assert done.exit_code == 0
+    assert "1 value withheld" in done.stderr
+    assert pq.read_table(tmp_path / "out/a.parquet").to_pylist() == [{"a": None}]
+
+
+def test_a_table_needs_a_folder_to_be_written_to(tmp_path: Path) -> None:
+    pq.write_table(people(1), tmp_path / "a.parquet")
+    assert run(tmp_path / "a.parquet").exit_code == 2
