@@ -201,57 +201,64 @@ def markdown(figures: Sequence[Figures]) -> str:
 
 
 _SIDE, _LEFT, _TOP, _KEY = 300, 62, 20, 190
-_COLOURS = ("#0f766e", "#c2410c", "#7c3aed", "#be123c", "#1d4ed8", "#4d7c0f")
-_STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#1f2937}.axis{stroke:#6b7280}"
-    ".even{stroke:#6b7280;stroke-dasharray:4 4}.paper{fill:#fff}"
-    "@media(prefers-color-scheme:dark){text{fill:#e5e7eb}.axis,.even{stroke:#9ca3af}"
-    ".paper{fill:#0d1117}}"
+_ENOUGH = 10
+"""Tokens that a bin needs to be drawn: fewer say nothing."""
+_COLOURS = ("#0d9488", "#ea580c", "#8b5cf6", "#e11d48", "#2563eb", "#65a30d")
+_DARK = (
+    "@media(prefers-color-scheme:dark){text{fill:#e5e7eb}.line{stroke:#9ca3af}.paper{fill:#0d1117}}"
 )
+_TEXT = 'font-family="system-ui,sans-serif" font-size="13" fill="#1f2937"'
 
 
 def drawing(figures: Sequence[Figures]) -> str:
     """What was said against what came true, as SVG; a dot's size tells how many tokens it is."""
+    drawn = [(one.name, [b for b in one.bins if b.count >= _ENOUGH]) for one in figures]
+    shares = (share for _, bins in drawn for b in bins for share in (b.predicted, b.observed))
+    scale = 0.5 if max(shares, default=1) <= 0.5 else 1.0
 
     def x(share: float) -> float:
-        return round(_LEFT + _SIDE * share, 1)
+        return round(_LEFT + _SIDE * share / scale, 1)
 
     def y(share: float) -> float:
-        return round(_TOP + _SIDE * (1 - share), 1)
+        return round(_TOP + _SIDE * (1 - share / scale), 1)
+
+    def text(said: str, left: float, top: float, anchor: str) -> str:
+        return f'<text x="{left}" y="{top}" text-anchor="{anchor}" {_TEXT}>{said}</text>'
 
     width, height = _LEFT + _SIDE + _KEY, _TOP + _SIDE + 56
+    line = 'class="line" fill="none" stroke="#6b7280"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img">',
         "<title>Chances that a name was missed, and how often one was</title>",
-        f"<style>{_STYLE}</style>",
-        f'<rect class="paper" width="{width}" height="{height}" rx="8"/>',
-        f'<path class="axis" fill="none" d="M{x(0)} {y(1)}V{y(0)}H{x(1)}"/>',
-        f'<path class="even" d="M{x(0)} {y(0)}L{x(1)} {y(1)}"/>',
+        f"<style>{_DARK}</style>",
+        f'<rect class="paper" fill="#ffffff" width="{width}" height="{height}" rx="8"/>',
+        f'<path {line} d="M{x(0)} {y(scale)}V{y(0)}H{x(scale)}"/>',
+        f'<path {line} stroke-dasharray="4 4" d="M{x(0)} {y(0)}L{x(scale)} {y(scale)}"/>',
     ]
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(f'<text x="{x(share)}" y="{y(0) + 20}" text-anchor="middle">{share:g}</text>')
-        parts.append(f'<text x="{x(0) - 8}" y="{y(share) + 4}" text-anchor="end">{share:g}</text>')
-    parts.append(f'<text x="{x(0.5)}" y="{y(0) + 44}" text-anchor="middle">chance said</text>')
+    for share in (scale * step / 5 for step in range(6)):
+        parts.append(text(f"{share:g}", x(share), y(0) + 20, "middle"))
+        parts.append(text(f"{share:g}", x(0) - 8, y(share) + 4, "end"))
+    parts.append(text("chance said", x(scale / 2), y(0) + 44, "middle"))
     parts.append(
-        f'<text transform="translate(16 {y(0.5)}) rotate(-90)" text-anchor="middle">'
+        f'<text transform="translate(16 {y(scale / 2)}) rotate(-90)" text-anchor="middle" {_TEXT}>'
         "share that came true</text>"
     )
-    for number, one in enumerate(figures):
+    for number, (name, bins) in enumerate(drawn):
         colour = _COLOURS[number % len(_COLOURS)]
-        points = " ".join(f"{x(b.predicted)},{y(b.observed)}" for b in one.bins)
+        points = " ".join(f"{x(b.predicted)},{y(b.observed)}" for b in bins)
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-        for b in one.bins:
+        for b in bins:
             radius = min(9.0, round(2 + b.count**0.25, 1))
             parts.append(
                 f'<circle cx="{x(b.predicted)}" cy="{y(b.observed)}" r="{radius}" '
-                f'fill="{colour}" fill-opacity=".75"/>'
+                f'fill="{colour}" fill-opacity="0.75"/>'
             )
-        at = y(1) + 14 + 24 * number
-        parts.append(f'<circle cx="{x(1) + 26}" cy="{at}" r="5" fill="{colour}"/>')
-        parts.append(f'<text x="{x(1) + 38}" y="{at + 4}">{one.name}</text>')
+        at = _TOP + 14 + 24 * number
+        parts.append(f'<circle cx="{_LEFT + _SIDE + 26}" cy="{at}" r="5" fill="{colour}"/>')
+        parts.append(text(name, _LEFT + _SIDE + 38, at + 4, "start"))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -271,9 +278,12 @@ def main() -> int:
     options = parser.parse_args()
     detector = build_detector(names=["builtin"], recall=options.recall)
     wanted = options.set or SETS
-    chosen = {
-        name: samples[: options.most] for name, samples in sets(options.data) if name in wanted
-    }
+    chosen: dict[str, list[Sample]] = {}
+    for name, samples in sets(options.data):
+        if name in wanted:
+            chosen[name] = samples[: options.most]
+        if len(chosen) == len(set(wanted)):
+            break
     missing = [name for name in wanted if name not in chosen]
     if missing:
         parser.error(f"no such set: {', '.join(missing)}")
