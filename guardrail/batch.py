@@ -28,8 +28,8 @@ from guardrail.config import DetectionConfig, configured_detector, load_config
 from guardrail.destinations import Journey, configured_destination, destination
 from guardrail.documents import Format, Piece, open_document
 from guardrail.errors import ConfigError, GuardrailError, NestedTooDeep, Refusal, Unavailable
-from guardrail.protocols.fields import Action, leaves
 from guardrail.policy.vocabulary import quantised_residual
+from guardrail.protocols.fields import Action, leaves
 from guardrail.redaction import Finder, Judge, Redactor, pseudonymise
 from guardrail.taxonomy import Taxonomy, load_taxonomy
 from guardrail.transform.keyed import KeyedPseudonyms

@@ -124,7 +124,7 @@ def test_each_category_leaves_in_the_form_policy_gives_it(
 def test_what_may_have_been_missed_is_recorded_with_the_decision() -> None:
     story = tell(open_exchange(), ask(MAIL), started(), said("done"), ENDED)
     decision, outcome = story.records
-    assert decision.residual is not None and 0 <= decision.residual < 25
+    assert decision.residual in range(25)
     assert outcome.residual is None
 
 

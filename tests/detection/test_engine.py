@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.engine import RuleDetector
 from guardrail.detection.lists import AllowList
 from guardrail.detection.names import Doubt
@@ -115,7 +114,7 @@ def test_all_units_share_one_time_limit() -> None:
     patient = detector(names, timeout=6.5, clock=clock)
     assert patient.find_all(asked) == [(), (), ()]
     assert clock.now == 106
-    hasty = replace(patient, timeout=3.5, cache=FindingCache(8))
+    hasty = replace(patient, timeout=3.5)
     with pytest.raises(DetectorUnavailable, match="TimeoutError"):
         hasty.find_all(asked)
     assert clock.now == 110  # it stopped there
