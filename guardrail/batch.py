@@ -28,6 +28,7 @@ from guardrail.config import DetectionConfig, configured_detector, load_config
 from guardrail.destinations import Journey, configured_destination, destination
 from guardrail.documents import Format, Piece, open_document
 from guardrail.errors import ConfigError, GuardrailError, NestedTooDeep, Refusal, Unavailable
+from guardrail.policy.vocabulary import quantised_residual
 from guardrail.protocols.fields import Action, leaves
 from guardrail.redaction import Finder, Judge, Redactor, pseudonymise
 from guardrail.taxonomy import Taxonomy, load_taxonomy
@@ -367,11 +368,19 @@ def _remembered(judge: Judge) -> Judge:
     """The same judge, who is not asked twice for one evidence: rows are many and much alike."""
 
     @lru_cache(maxsize=4096)
-    def asked(evidence: frozenset[tuple[Category, int, float]]) -> Mapping[Category, Treatment]:
-        return judge({c: Evidence(count=count, score=score) for c, count, score in evidence})
+    def asked(
+        evidence: frozenset[tuple[Category, int, float]], residual: float | None
+    ) -> Mapping[Category, Treatment]:
+        told = {c: Evidence(count=count, score=score) for c, count, score in evidence}
+        return judge(told, residual=residual)
 
-    def remembered(evidence: Mapping[Category, Evidence]) -> Mapping[Category, Treatment]:
-        return asked(frozenset((c, one.count, one.score) for c, one in evidence.items()))
+    def remembered(
+        evidence: Mapping[Category, Evidence], *, residual: float | None = None
+    ) -> Mapping[Category, Treatment]:
+        return asked(
+            frozenset((c, one.count, one.score) for c, one in evidence.items()),
+            None if residual is None else quantised_residual(residual) / 100,
+        )
 
     return remembered
 
@@ -382,10 +391,12 @@ class _Irreversible:
 
     judge: Judge
 
-    def __call__(self, evidence: Mapping[Category, Evidence]) -> Mapping[Category, Treatment]:
+    def __call__(
+        self, evidence: Mapping[Category, Evidence], *, residual: float | None = None
+    ) -> Mapping[Category, Treatment]:
         return {
             category: Treatment.REDACTED if given is Treatment.PSEUDONYMISED else given
-            for category, given in self.judge(evidence).items()
+            for category, given in self.judge(evidence, residual=residual).items()
         }
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from math import ceil
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -719,11 +720,16 @@ class Exchange:
                 {category: t.name.lower() for category, t in decision.treatments.items()}
             ),
             counts=fields.pop("counts", self._inspection.counts if self._inspection else {}),
+            residual=None if kind == "egress.outcome" else self._residual(),
             policies=decision.policies,
             policy_digest=decision.digest,
             bytes_in=self._bytes_in,
             **fields,
         )
+
+    def _residual(self) -> int | None:
+        missed = self._inspection.residual if self._inspection else None
+        return None if missed is None else ceil(missed * 100)
 
 
 _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]] = {

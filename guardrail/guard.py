@@ -158,11 +158,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What was found in a request: by part, by category, and by entity."""
+    """What was found in a request: by part, by category, and by entity.
+
+    `residual` is the expected number of names that were not found, None where it is not known.
+    """
 
     parts: tuple[Part, ...]
     evidence: Mapping[Category, Evidence]
     counts: Mapping[str, int]
+    residual: float | None = None
 
 
 def inspect(
@@ -197,7 +201,7 @@ def inspect(
         Part(body=body, leaves=found, findings=tuple(tuple(findings(leaf)) for leaf in found))
         for (body, _), found in zip(bodies, read, strict=True)
     ]
-    return _summarise(guard, parts, counts)
+    return _summarise(guard, parts, counts, guard.detector.missed(units, app=app))
 
 
 def _is_text(leaf: Leaf) -> bool:
@@ -220,7 +224,9 @@ def _opaque(leaf: Leaf) -> Iterator[Finding]:
         yield Finding(entity=entity, span=span, score=1.0, recognizer="protocol")
 
 
-def _summarise(guard: Guard, parts: Sequence[Part], reviewed: Mapping[str, int]) -> Inspection:
+def _summarise(
+    guard: Guard, parts: Sequence[Part], reviewed: Mapping[str, int], residual: float | None
+) -> Inspection:
     counts = Counter(reviewed)
     surest: dict[Category, float] = {}
     totals: Counter[Category] = Counter()
@@ -236,6 +242,7 @@ def _summarise(guard: Guard, parts: Sequence[Part], reviewed: Mapping[str, int])
         parts=tuple(parts),
         evidence=MappingProxyType(evidence or {NONE: Evidence()}),
         counts=MappingProxyType(dict(counts)),
+        residual=residual,
     )
 
 
@@ -251,7 +258,14 @@ def judge(
     local: Endpoint | None,
 ) -> Decision:
     """Gives what policy lets happen to each category at one endpoint."""
-    return decide(guard.policies, context, inspection.evidence, endpoint=endpoint, local=local)
+    return decide(
+        guard.policies,
+        context,
+        inspection.evidence,
+        endpoint=endpoint,
+        local=local,
+        residual=inspection.residual,
+    )
 
 
 def strictest(decisions: Sequence[Decision], *, endpoint: str) -> Decision:

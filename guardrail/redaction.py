@@ -44,9 +44,23 @@ class Finder(Protocol):
         """Gives sorted findings, which may overlap. Raises DetectorUnavailable if it cannot."""
         ...
 
+    def missed(self, units: Sequence[TextUnit]) -> float | None:
+        """The expected number of names that it does not find; None if it cannot tell."""
+        ...
 
-Judge = Callable[[Mapping[Category, Evidence]], Mapping[Category, Treatment]]
-"""Says what happens to each category that was found. Raises Refusal where nothing may leave."""
+
+class Judge(Protocol):
+    """Says what happens to each category that was found."""
+
+    def __call__(
+        self, evidence: Mapping[Category, Evidence], *, residual: float | None = None
+    ) -> Mapping[Category, Treatment]:
+        """Gives treatments. Raises Refusal where nothing may leave.
+
+        `residual` is the expected number of names that were not found, None if unknown.
+        """
+        ...
+
 
 BLOCK = 16_384
 """Code points that are looked at together; a longer text is looked at block by block."""
@@ -63,14 +77,34 @@ def find(detector: Finder, unit: TextUnit) -> tuple[Finding, ...]:
     if len(unit.text) <= BLOCK + MARGIN:
         return detector.find(unit)
     found: dict[Finding, None] = {}
-    for start in range(0, len(unit.text), BLOCK):
-        left = max(0, start - MARGIN)
-        block = replace(unit, text=unit.text[left : start + BLOCK + MARGIN])
+    for start, left, block in _blocks(unit):
         for finding in detector.find(block):
             span = Span(finding.span.start + left, finding.span.end + left)
             if span.end > start and span.start < start + BLOCK:
                 found[replace(finding, span=span)] = None
     return tuple(sorted(found, key=lambda finding: finding.span))
+
+
+def _blocks(unit: TextUnit) -> Iterator[tuple[int, int, TextUnit]]:
+    """(where a block begins, where its margin does, both as a unit) for each block of a text."""
+    if len(unit.text) <= BLOCK + MARGIN:
+        yield 0, 0, unit
+        return
+    for start in range(0, len(unit.text), BLOCK):
+        left = max(0, start - MARGIN)
+        yield start, left, replace(unit, text=unit.text[left : start + BLOCK + MARGIN])
+
+
+def residual(detector: Finder, pieces: Iterable[Piece]) -> float | None:
+    """The expected number of names that are not found in some pieces; None if nothing can tell.
+
+    Names in the margins of blocks are counted twice: rather too many than too few.
+
+    Raises:
+        DetectorUnavailable: a recognizer failed.
+    """
+    units = (piece.unit for piece in pieces if not piece.opaque)
+    return detector.missed([block for unit in units for _, _, block in _blocks(unit)])
 
 
 def inspect(detector: Finder, document: Document) -> tuple[tuple[Finding, ...], ...]:
@@ -132,7 +166,9 @@ def redact(
 _NO_GRAMMAR = Grammar(words=frozenset())
 
 
-def pseudonymise(evidence: Mapping[Category, Evidence]) -> Mapping[Category, Treatment]:
+def pseudonymise(
+    evidence: Mapping[Category, Evidence], *, residual: float | None = None
+) -> Mapping[Category, Treatment]:
     """The judge where no policy is asked: everything gets a placeholder."""
     return dict.fromkeys(evidence, Treatment.PSEUDONYMISED)
 
@@ -149,14 +185,21 @@ class Destination:
     endpoint: Endpoint
     local: Endpoint | None = None
 
-    def __call__(self, evidence: Mapping[Category, Evidence]) -> Mapping[Category, Treatment]:
+    def __call__(
+        self, evidence: Mapping[Category, Evidence], *, residual: float | None = None
+    ) -> Mapping[Category, Treatment]:
         """The treatments of one document's categories.
 
         Raises:
             Refusal: 403 `withheld`: some category must stay; names categories and policies.
         """
         decision = decide(
-            self.policies, self.context, evidence, endpoint=self.endpoint, local=self.local
+            self.policies,
+            self.context,
+            evidence,
+            endpoint=self.endpoint,
+            local=self.local,
+            residual=residual,
         )
         if decision.treatment > Treatment.REDACTED:
             raise Refusal(403, "withheld", _withheld(decision, self.endpoint))
@@ -239,7 +282,7 @@ class Redactor:
             Refusal: the judge lets nothing leave, or there are too many values for one vault.
         """
         found = _inspect(self.detector, pieces)
-        treatments = self.judge(self._evidence(found))
+        treatments = self.judge(self._evidence(found), residual=residual(self.detector, pieces))
         by_entity = {
             finding.entity: treatments.get(
                 self.taxonomy.category(finding.entity), Treatment.REDACTED

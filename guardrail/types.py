@@ -188,7 +188,8 @@ class AuditEvent:
     """One entry of the audit log: ids, counts, categories and digests. Never text, never a name.
 
     `kind` is `egress.decision` (before anything leaves), `egress.outcome` (after the answer) or
-    `request.refused`. `exchange` joins the events of one exchange. `counts` is findings by entity.
+    `request.refused`. `exchange` joins the events of one exchange. `counts` is findings by entity;
+    `residual` the expected number of names not found, in hundredths, None where it is not known.
     """
 
     id: str
@@ -207,6 +208,7 @@ class AuditEvent:
     treatment: str = ""
     treatments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    residual: int | None = None
     policies: tuple[str, ...] = ()
     policy_digest: str = ""
     code: str = ""

@@ -34,7 +34,9 @@ TEXT = pa.string()
 REDACTOR = Redactor(detector=build_detector(), taxonomy=load_taxonomy())
 
 
-def refusing(evidence: Mapping[Category, Evidence]) -> Mapping[Category, Treatment]:
+def refusing(
+    evidence: Mapping[Category, Evidence], *, residual: float | None = None
+) -> Mapping[Category, Treatment]:
     if "contact" in evidence:
         raise Refusal(403, "withheld", "contact is blocked")
     return dict.fromkeys(evidence, Treatment.REDACTED)

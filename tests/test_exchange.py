@@ -121,6 +121,13 @@ def test_each_category_leaves_in_the_form_policy_gives_it(
     assert story.records[0].treatment == treatment
 
 
+def test_what_may_have_been_missed_is_recorded_with_the_decision() -> None:
+    story = tell(open_exchange(), ask(MAIL), started(), said("done"), ENDED)
+    decision, outcome = story.records
+    assert decision.residual in range(25)
+    assert outcome.residual is None
+
+
 def test_what_policy_lets_leave_in_clear_is_not_changed() -> None:
     body = chat(MAIL, model="mistral-large")
     story = tell(open_exchange(), post(body))

@@ -39,8 +39,10 @@ from exchange_world import (
 
 from guardrail.detection.detector import Detector, RuleDetector, build_detector
 from guardrail.detection.lists import deny_rules
+from guardrail.detection.names import Doubt
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Preferences, Selection
+from guardrail.detection.special import special_lexicon
 from guardrail.errors import ConfigError, DetectorUnavailable, Refusal
 from guardrail.exchange import ChunkReceived, Deployment, RecordFailed
 from guardrail.guard import (
@@ -154,6 +156,9 @@ class Dead:
         return Selection()
 
     def find_all(self, units: Sequence[TextUnit], *, app: str) -> list[tuple[Finding, ...]]:
+        raise self.error(units[0].text)
+
+    def missed(self, units: Sequence[TextUnit], *, app: str) -> float | None:
         raise self.error(units[0].text)
 
 
@@ -441,6 +446,34 @@ def test_nothing_found_is_a_category_of_its_own() -> None:
     body = read_body(chat("hello"), content_type="application/json")
     seen = inspect(guard(), [(body, OPENAI)], vault=Vault(), app="crm")
     assert (list(seen.evidence), dict(seen.counts)) == (["none"], {})
+
+
+@pytest.mark.parametrize(
+    ("missed", "treatment"),
+    [(0.2, Treatment.REDACTED), (0.3, Treatment.LOCAL), (None, Treatment.LOCAL)],
+)
+def test_an_inspection_tells_policy_how_many_names_may_be_left(
+    missed: float | None, treatment: Treatment
+) -> None:
+    class Doubting:
+        entities = frozenset({"PERSON"})
+
+        def find(self, unit: TextUnit) -> list[Finding]:
+            return []
+
+    class Telling(Doubting):
+        def examine(self, unit: TextUnit) -> tuple[list[Finding], list[Doubt]]:
+            doubts = [Doubt(Span(0, 1), missed or 0.0)]
+            return [], doubts if "diabetic" in unit.text else []
+
+    recognizer = Doubting() if missed is None else Telling()
+    finder = replace(detector(), recognizers=(special_lexicon(), recognizer))
+    one = replace(guard(), detector=finder)
+    body = read_body(chat("I am a diabetic"), content_type="application/json")
+    seen = inspect(one, [(body, OPENAI)], vault=Vault(), app="crm")
+    decision = judge(one, usual(), seen, endpoint=CLOUD.endpoint, local=HOME.endpoint)
+    assert seen.residual == missed
+    assert decision.treatment is treatment
 
 
 def test_a_body_and_a_query_are_parts_of_one_request() -> None:

@@ -105,7 +105,7 @@ def test_each_category_is_treated_as_the_judge_says() -> None:
     judged = Redactor(
         detector=DETECTOR,
         taxonomy=TAXONOMY,
-        judge=lambda evidence: {
+        judge=lambda evidence, *, residual=None: {
             Category("contact"): Treatment.REDACTED,
             Category("online-id"): Treatment.CLEAR,
         },
@@ -115,7 +115,7 @@ def test_each_category_is_treated_as_the_judge_says() -> None:
 
 
 def test_a_judge_that_refuses_keeps_the_document() -> None:
-    def refuse(evidence: object) -> dict[Category, Treatment]:
+    def refuse(evidence: object, *, residual: float | None = None) -> dict[Category, Treatment]:
         raise Refusal(403, "withheld", "stays")
 
     judged = Redactor(detector=DETECTOR, taxonomy=TAXONOMY, judge=refuse)

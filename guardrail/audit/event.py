@@ -95,6 +95,7 @@ _FORMS: Mapping[str, _Form] = {
     "treatment": _TREATMENT,
     "treatments": _pairs(_WORD, _TREATMENT),
     "counts": _pairs(_matches(r"[A-Z][A-Z0-9_]{0,63}"), _is_count),
+    "residual": _is_count,
     "policies": _each(_IDENTIFIER),
     "policy_digest": _matches(r"([a-z0-9]{1,16}:)?[0-9a-f]{8,128}"),
     "code": _WORD,
@@ -107,10 +108,7 @@ _FORMS: Mapping[str, _Form] = {
 _REQUIRED = frozenset({"id", "kind", "at", "exchange"})
 _BLANK = AuditEvent(id="", kind="", at=_EPOCH, exchange="")
 # Taken from the type, so that a field without a form is an error and never a silent omission.
-_FIELDS = tuple(
-    (f.name, _FORMS[f.name], None if f.name in _REQUIRED else getattr(_BLANK, f.name))
-    for f in fields(AuditEvent)
-)
+_FIELDS = tuple((f.name, _FORMS[f.name], getattr(_BLANK, f.name)) for f in fields(AuditEvent))
 
 
 def encode(event: AuditEvent) -> bytes:
@@ -129,7 +127,7 @@ def encode(event: AuditEvent) -> bytes:
     record: dict[str, Any] = {"v": VERSION}
     for name, has_form, empty in _FIELDS:
         value = getattr(event, name)
-        if empty is not None and value == empty:
+        if name not in _REQUIRED and value == empty:
             continue
         if not has_form(value):
             raise Unrecordable(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -107,6 +108,9 @@ class _Filtered:
 
     def find(self, unit: TextUnit) -> tuple[Finding, ...]:
         return tuple(one for one in self.finder.find(unit) if one.entity in self.only)
+
+    def missed(self, units: Sequence[TextUnit]) -> float | None:
+        return None  # a name that was found and is not told of would be counted
 
 
 def load_finder(told: Detecting) -> tuple[Finder, Taxonomy]:

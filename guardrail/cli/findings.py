@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from guardrail.cli.inputs import Binary, Input, read
 from guardrail.documents import Document, Format, Piece, is_key, shown_pointer
 from guardrail.errors import DetectorUnavailable
-from guardrail.redaction import Finder, inspect
+from guardrail.redaction import Finder, inspect, residual
 from guardrail.spans import resolve
 from guardrail.taxonomy import Taxonomy
 from guardrail.types import Category, Finding
@@ -59,7 +59,8 @@ class Excerpt:
 class Scanned:
     """What was found in one input; `problem` says why it could not be read, if it could not.
 
-    `skipped` says that it is no text and was not named itself.
+    `skipped` says that it is no text and was not named itself. `missed` is the expected number of
+    names in it that were not found, None where nothing can tell.
     """
 
     path: str
@@ -68,6 +69,7 @@ class Scanned:
     excerpts: tuple[Excerpt, ...] = ()
     problem: str = ""
     skipped: bool = False
+    missed: float | None = None
 
     def counts(self) -> Counter[str]:
         """Findings by entity."""
@@ -80,6 +82,8 @@ class Scanned:
             "format": self.format.value,
             "findings": [_finding(hit, self.format) for hit in self.hits],
         }
+        if self.missed is not None:
+            found["missed"] = round(self.missed, 2)
         return {**found, "problem": self.problem} if self.problem else found
 
 
@@ -123,6 +127,7 @@ def scan_document(
     """Gives what is found in a document whose first line has this number."""
     try:
         found = tuple(map(resolve, inspect(detector, document)))
+        missed = residual(detector, document.pieces)
     except DetectorUnavailable as error:
         return Scanned(path=path, format=document.format, problem=str(error))
     lines = _Lines(document.text, first_line)
@@ -131,6 +136,7 @@ def scan_document(
     return Scanned(
         path=path,
         format=document.format,
+        missed=missed,
         hits=tuple(
             hit for pair in pairs for hit in _hits(document, *pair, lines, hidden, taxonomy)
         ),

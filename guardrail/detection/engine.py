@@ -8,21 +8,25 @@ kept for texts seen before.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from guardrail.detection.cache import FindingCache
+from guardrail.detection.cache import FindingCache, Reading
+from guardrail.detection.names import Doubt
 from guardrail.detection.normalize import View, readings
 from guardrail.detection.patterns import Rule, RuleSet, find
 from guardrail.detection.pieces import batches, pieces
-from guardrail.detection.recognizer import LIGHT, Recognizer, find_all, light
+from guardrail.detection.recognizer import LIGHT, DoubtingRecognizer, Recognizer, examine_all, light
 from guardrail.detection.selection import Selection
 from guardrail.errors import DetectorUnavailable
 from guardrail.spans import resolve
 from guardrail.types import Finding, Span, TextUnit
+
+_Answer = TypeVar("_Answer")
 
 
 class Detector(Protocol):
@@ -55,6 +59,14 @@ class Detector(Protocol):
         """
         ...
 
+    def missed(self, units: Sequence[TextUnit], *, app: str) -> float | None:
+        """The expected number of names in the units that no finding covers; None if unknown.
+
+        Raises:
+            DetectorUnavailable: as `find_all` does.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDetector:
@@ -79,9 +91,12 @@ class RuleDetector:
         default_factory=lambda: FindingCache(4096), init=False, repr=False, compare=False
     )
     _applied: RuleSet = field(init=False, repr=False, compare=False)
+    _doubting: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_applied", RuleSet((*self.rules, *self.whole)))
+        doubting = any(isinstance(one, DoubtingRecognizer) for one in self.recognizers)
+        object.__setattr__(self, "_doubting", doubting)
 
     @property
     def entities(self) -> frozenset[str]:
@@ -127,16 +142,46 @@ class RuleDetector:
             DetectorUnavailable: a recognizer failed, or all took too long. The cause is dropped,
                 since its message may hold the text.
         """
-        keep = self.selection(app).keep
+        selection = self.selection(app)
+        return self._each(units, lambda text, read: selection.keep(text, read.findings))
+
+    def missed(self, units: Sequence[TextUnit], *, app: str = "") -> float | None:
+        """The expected number of names of people and places in the units that were not found.
+
+        It is the sum of the chances of `doubts`, and costs next to nothing for texts that
+        `find_all` has just read. None where no recognizer can tell: nothing is known then.
+
+        Raises:
+            DetectorUnavailable: as `find_all` does.
+        """
+        if not self._doubting:
+            return None
+        return sum(one.chance for doubts in self.doubts(units, app=app) for one in doubts)
+
+    def doubts(self, units: Sequence[TextUnit], *, app: str = "") -> list[tuple[Doubt, ...]]:
+        """Gives where in each unit a name may begin that no finding covers, in order.
+
+        What counts for the app covers, and what its allow list names. What is only reviewed does
+        not: its text leaves.
+
+        Raises:
+            DetectorUnavailable: as `find_all` does.
+        """
+        selection = self.selection(app)
+        return self._each(units, lambda text, read: _open(text, read, selection))
+
+    def _each(
+        self, units: Sequence[TextUnit], answer: Callable[[str, Reading], _Answer]
+    ) -> list[_Answer]:
         try:
-            found = self._find_all(units)
-            return [keep(unit.text, seen) for unit, seen in zip(units, found, strict=True)]
+            read = self._read_all(units)
+            return [answer(unit.text, one) for unit, one in zip(units, read, strict=True)]
         except Exception as error:
             failure = type(error).__name__
         # Raised out here, where no handled error becomes its `__context__`.
         raise DetectorUnavailable(f"detection failed ({failure})")
 
-    def _find_all(self, units: Sequence[TextUnit]) -> list[tuple[Finding, ...]]:
+    def _read_all(self, units: Sequence[TextUnit]) -> list[Reading]:
         deadline = self.clock() + self.timeout
         # What was found by an older list of known people is not what is known now.
         now = "".join(getattr(one, "generation", "") for one in self.recognizers)
@@ -145,14 +190,16 @@ class RuleDetector:
         new = {key: unit for key, unit in zip(keys, units, strict=True) if found[key] is None}
         for batch in batches(new.items(), size=lambda item: len(item[1].text)):
             read = self._read([unit for _, unit in batch], deadline)
-            for (key, _), findings in zip(batch, read, strict=True):
-                found[key] = findings
-                self.cache.put(key, findings)
-        return [found[key] or () for key in keys]
+            for (key, _), reading in zip(batch, read, strict=True):
+                found[key] = reading
+                self.cache.put(key, reading)
+        return [found[key] or Reading() for key in keys]
 
-    def _read(self, units: Sequence[TextUnit], deadline: float) -> list[tuple[Finding, ...]]:
+    def _read(self, units: Sequence[TextUnit], deadline: float) -> list[Reading]:
         found: list[list[Finding]] = [[] for _ in units]
+        doubts: list[dict[Span, float]] = [{} for _ in units]
         seen = [(at, view) for at, unit in enumerate(units) for view in readings(unit.text)]
+        first = dict(reversed(seen))
         for at, view in seen:
             found[at] += self._match(units[at], view, deadline)
         # A recognizer gets pieces, so that a long text needs no more memory and is stopped in time.
@@ -165,9 +212,13 @@ class RuleDetector:
         for recognizer in self.recognizers:
             for batch in batches(parts, size=lambda part: len(part[3].text)):
                 self._left(deadline)
-                answers = find_all(recognizer, [unit for _, _, _, unit in batch])
+                answers = examine_all(recognizer, [unit for _, _, _, unit in batch])
                 for (at, view, offset, _), answer in zip(batch, answers, strict=True):
-                    for finding in answer:
+                    # A name is doubted once, however many readings there are.
+                    for doubt in answer[1] if view is first[at] else ():
+                        place = view.original(_moved(doubt.span, offset))
+                        doubts[at][place] = max(doubt.chance, doubts[at].get(place, 0.0))
+                    for finding in answer[0]:
                         start, end = finding.span.start + offset, finding.span.end + offset
                         if not offset <= start < end <= len(view.text):
                             raise ValueError("a recognizer found what lies outside of the text")
@@ -176,7 +227,13 @@ class RuleDetector:
                             found[at].append(replace(finding, span=span))
         self._left(deadline)
         # What two pieces share, or two readings, is found twice.
-        return [tuple(sorted(dict.fromkeys(all_), key=lambda f: f.span)) for all_ in found]
+        return [
+            Reading(
+                tuple(sorted(dict.fromkeys(all_), key=lambda f: f.span)),
+                tuple(Doubt(place, chance) for place, chance in sorted(doubted.items())),
+            )
+            for all_, doubted in zip(found, doubts, strict=True)
+        ]
 
     def _match(self, unit: TextUnit, view: View, deadline: float) -> Iterator[Finding]:
         # The name of the field stands where a label would: `{"ssn": …}` reads like `ssn: …`.
@@ -198,6 +255,29 @@ class RuleDetector:
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def _open(text: str, read: Reading, selection: Selection) -> tuple[Doubt, ...]:
+    counted = (f for f in selection.keep(text, read.findings) if not selection.reviews(f))
+    allowed = (f for f in read.findings if text[f.span.start : f.span.end] in selection.allow)
+    starts: list[int] = []
+    ends: list[int] = []
+    for span in sorted(finding.span for finding in (*counted, *allowed)):
+        if ends and span.start <= ends[-1]:
+            ends[-1] = max(ends[-1], span.end)
+        else:
+            starts.append(span.start)
+            ends.append(span.end)
+
+    def covered(span: Span) -> bool:
+        before = bisect_right(starts, span.start) - 1
+        return before >= 0 and span.end <= ends[before]
+
+    return tuple(doubt for doubt in read.doubts if not covered(doubt.span))
+
+
+def _moved(span: Span, offset: int) -> Span:
+    return Span(span.start + offset, span.end + offset)
 
 
 _WORD_BREAK = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
+from guardrail.detection.names import Doubt
 from guardrail.types import Finding, TextUnit
 
 
@@ -27,6 +28,15 @@ class BatchRecognizer(Recognizer, Protocol):
 
     def find_all(self, units: Sequence[TextUnit]) -> Sequence[Iterable[Finding]]:
         """Gives what it finds in each unit, in their order."""
+        ...
+
+
+@runtime_checkable
+class DoubtingRecognizer(Recognizer, Protocol):
+    """A recognizer that can tell how probably it misses a name, and where."""
+
+    def examine(self, unit: TextUnit) -> tuple[Sequence[Finding], Sequence[Doubt]]:
+        """Gives what it finds, and every place where a name may begin, found or not."""
         ...
 
 
@@ -54,3 +64,16 @@ def find_all(recognizer: Recognizer, units: Sequence[TextUnit]) -> Sequence[Iter
     if len(found) != len(units):
         raise ValueError("a recognizer answered for other units than it was asked about")
     return found
+
+
+def examine_all(
+    recognizer: Recognizer, units: Sequence[TextUnit]
+) -> Sequence[tuple[Iterable[Finding], Sequence[Doubt]]]:
+    """Gives what a recognizer finds in each unit, and its doubts where it can tell them.
+
+    Raises:
+        ValueError: as `find_all` does.
+    """
+    if isinstance(recognizer, DoubtingRecognizer):
+        return [recognizer.examine(unit) for unit in units]
+    return [(found, ()) for found in find_all(recognizer, units)]

@@ -59,12 +59,14 @@ def decide(
     *,
     endpoint: Endpoint,
     local: Endpoint | None,
+    residual: float | None = None,
 ) -> Decision:
     """What may happen to each category found, were the request sent to this endpoint.
 
     Nothing found is a category of its own, `none`. At a local endpoint the only treatments are
     LOCAL and BLOCKED; at others LOCAL is given only where `local` may have the request. The reasons
     of a category are the forbids that denied milder treatments, then the permits of the one given.
+    `residual` is the expected number of names that were not found, None where it is not known.
     """
     home = endpoint if endpoint.local else local
     asked = (endpoint, home) if home else (endpoint,)
@@ -72,7 +74,9 @@ def decide(
     subject = ("egress", *(one.id for one in asked))
     climb = partial(_climb, endpoint=endpoint, home=home)
     verdicts = {
-        category: _verdict(store, context, sitting, category, proof, subject, climb)
+        category: _verdict(
+            store, context, sitting, category, proof, subject, climb, residual=residual
+        )
         for category, proof in (evidence or {NONE: Evidence()}).items()
     }
     return Decision(
@@ -176,13 +180,15 @@ def _verdict(
     subject: tuple[Hashable, ...],
     climb: _Climb,
     restoring: Restoring | None = None,
+    *,
+    residual: float | None = None,
 ) -> Verdict:
     """The strictest verdict of all the sets that hold; remembered by its subject."""
     if sitting.fault:
         return Verdict(Treatment.BLOCKED, (), (sitting.fault,))
     classified = category if category in store.categories else UNKNOWN
     try:
-        this = case(context, classified, evidence, origin=sitting.origin)
+        this = case(context, classified, evidence, origin=sitting.origin, residual=residual)
     except (TypeError, ValueError):
         return Verdict(Treatment.BLOCKED, (), ("InvalidFacts",))
     key = (subject, sitting.sets, this, restoring)

@@ -10,7 +10,11 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, NamedTuple
 
-from guardrail.policy.vocabulary import quantised_confidence, quantised_count
+from guardrail.policy.vocabulary import (
+    quantised_confidence,
+    quantised_count,
+    quantised_residual,
+)
 from guardrail.types import Category, Evidence, RequestContext
 
 MAX_AGE = 150
@@ -29,6 +33,7 @@ class Case(NamedTuple):
     age: int | None
     findings: int
     confidence: int
+    residual: int | None = None
 
 
 class Restoring(NamedTuple):
@@ -38,11 +43,21 @@ class Restoring(NamedTuple):
     tool_declared: bool
 
 
-def case(context: RequestContext, category: Category, evidence: Evidence, *, origin: str) -> Case:
+def case(
+    context: RequestContext,
+    category: Category,
+    evidence: Evidence,
+    *,
+    origin: str,
+    residual: float | None = None,
+) -> Case:
     """The case of one category in one request; `origin` is empty where it is not known.
 
+    `residual` is the expected number of names left in the request, None where it is not known.
+
     Raises:
-        ValueError: the evidence counts nothing, its score is not in [0, 1], or the age is not one.
+        ValueError: the evidence counts nothing, its score is not in [0, 1], the age is not one, or
+            the residual is below 0.
     """
     if context.age is not None and not 0 <= context.age <= MAX_AGE:
         raise ValueError("an age is in [0, 150]")
@@ -57,6 +72,7 @@ def case(context: RequestContext, category: Category, evidence: Evidence, *, ori
         age=context.age,
         findings=quantised_count(evidence.count),
         confidence=quantised_confidence(evidence.score),
+        residual=None if residual is None else quantised_residual(residual),
     )
 
 
@@ -74,6 +90,8 @@ def facts(case: Case, restoring: Restoring | None = None) -> str:
     }
     if case.age is not None:
         context["age"] = case.age
+    if case.residual is not None and not restoring:
+        context["residual"] = case.residual
     if restoring:
         context["sink"] = _entity("Sink", restoring.sink)
         context["toolDeclared"] = restoring.tool_declared

@@ -40,6 +40,9 @@ COUNTS: tuple[int, ...] = (1, 10, 100, 1000)
 CONFIDENCES: tuple[int, ...] = tuple(range(0, 101, 10))
 """What `context.confidence` may be."""
 
+RESIDUALS: tuple[int, ...] = (0, 5, 10, 25, 50, 100, 200, 500, 1000, 10_000, 100_000)
+"""What `context.residual` may be, in hundredths of a name: at most so many are left."""
+
 _ENUM = re.compile(r"\bentity\s+(\w{1,64})\s+enum\s*\[([^\]]*)\]")
 _MEMBER = re.compile(r'"([^"\\]{1,64})"')
 _COMMENT = re.compile(r"//[^\n\r]*")
@@ -82,3 +85,17 @@ def quantised_confidence(score: float) -> int:
     if not 0.0 <= score <= 1.0:
         raise ValueError("a score is in [0, 1]")
     return round(score * 1000) // 100 * 10
+
+
+def quantised_residual(missed: float) -> int:
+    """The least of `RESIDUALS` that an expected number of names does not exceed; or the last.
+
+    Raises:
+        ValueError: the number is below 0, or not a number.
+
+    >>> quantised_residual(0.12), quantised_residual(0.0), quantised_residual(1e9)
+    (25, 0, 100000)
+    """
+    if not missed >= 0.0:
+        raise ValueError("an expected number of names is not below 0")
+    return next((step for step in RESIDUALS if missed * 100 <= step), RESIDUALS[-1])

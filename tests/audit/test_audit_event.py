@@ -33,6 +33,7 @@ FULL = AuditEvent(
     treatment="REDACTED",
     treatments={"name": "redacted", "contact": "pseudonymised"},
     counts={"PERSON": 3, "EMAIL_ADDRESS": 2},
+    residual=25,
     policies=("eu.eea", "base.local"),
     policy_digest="sha256:" + "ab" * 32,
     code="policy_denied",
@@ -76,6 +77,7 @@ events = st.builds(
     treatment=st.just("") | treatments,
     treatments=st.dictionaries(words, treatments, max_size=5),
     counts=st.dictionaries(entities, counts, max_size=5),
+    residual=st.none() | counts,
     policies=rows(identifiers),
     policy_digest=st.just("") | st.binary(min_size=4, max_size=64).map(bytes.hex),
     code=st.just("") | words,
@@ -110,6 +112,11 @@ def test_an_event_is_canonical_json_without_its_empty_fields() -> None:
         b'"kind":"egress.decision","v":1}'
     )
     assert encode(SMALL) == expected
+
+
+def test_no_name_left_is_recorded_and_told_apart_from_an_unknown_number() -> None:
+    assert b'"residual":0' in encode(replace(SMALL, residual=0))
+    assert b"residual" not in encode(replace(SMALL, residual=None))
 
 
 def test_equal_events_have_equal_bytes() -> None:

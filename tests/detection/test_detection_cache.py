@@ -4,34 +4,40 @@ import gc
 import threading
 from dataclasses import replace
 
-from guardrail.detection.cache import FindingCache
+from guardrail.detection.cache import FindingCache, Reading
 from guardrail.detection.detector import build_detector
+from guardrail.detection.names import Doubt
 from guardrail.types import Finding, Kind, Span, TextUnit
 
 FINDING = Finding(entity="PERSON", span=Span(0, 3), score=1.0, recognizer="test")
+READING = Reading((FINDING,), (Doubt(Span(0, 3), 0.9),))
 
 
 def test_what_was_put_is_given_back() -> None:
     cache = FindingCache(2)
     key = cache.key("prose", "", "Ada")
     assert cache.get(key) is None
-    cache.put(key, (FINDING,))
-    assert cache.get(key) == (FINDING,)
+    cache.put(key, READING)
+    assert cache.get(key) == READING
 
 
 def test_the_least_recently_used_is_dropped() -> None:
     cache = FindingCache(2)
     first, second, third = (cache.key(text) for text in "abc")
-    cache.put(first, ())
-    cache.put(second, ())
-    assert cache.get(first) == ()
-    cache.put(third, ())
-    assert (cache.get(first), cache.get(second), cache.get(third)) == ((), None, ())
+    cache.put(first, Reading())
+    cache.put(second, Reading())
+    assert cache.get(first) == Reading()
+    cache.put(third, Reading())
+    assert (cache.get(first), cache.get(second), cache.get(third)) == (
+        Reading(),
+        None,
+        Reading(),
+    )
 
 
 def test_a_cache_of_no_size_keeps_nothing() -> None:
     cache = FindingCache(0)
-    cache.put(cache.key("a"), ())
+    cache.put(cache.key("a"), Reading())
     assert cache.get(cache.key("a")) is None
 
 
@@ -85,8 +91,8 @@ def test_threads_may_share_a_cache() -> None:
         try:
             for number in range(2000):
                 key = cache.key(str((number * seed) % 16))
-                cache.put(key, (FINDING,))
-                assert cache.get(key) in (None, (FINDING,))
+                cache.put(key, READING)
+                assert cache.get(key) in (None, READING)
         except BaseException as error:
             failures.append(error)
 

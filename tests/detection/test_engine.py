@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.engine import RuleDetector
+from guardrail.detection.lists import AllowList
+from guardrail.detection.names import Doubt
 from guardrail.detection.patterns import Rule, Scope
 from guardrail.detection.pieces import BATCH, PIECE
 from guardrail.detection.recognizer import LIGHT
@@ -113,7 +114,7 @@ def test_all_units_share_one_time_limit() -> None:
     patient = detector(names, timeout=6.5, clock=clock)
     assert patient.find_all(asked) == [(), (), ()]
     assert clock.now == 106
-    hasty = replace(patient, timeout=3.5, cache=FindingCache(8))
+    hasty = replace(patient, timeout=3.5)
     with pytest.raises(DetectorUnavailable, match="TimeoutError"):
         hasty.find_all(asked)
     assert clock.now == 110  # it stopped there
@@ -206,3 +207,68 @@ def test_a_detector_is_as_light_as_its_heaviest_recognizer() -> None:
 
     assert detector().light == LIGHT == detector(Names()).light
     assert detector(Names(), Heavy()).light == 10
+
+
+# ── what may have been missed ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Doubting(Names):
+    """Finds `Ada` at 0.6 and doubts each `Ada` at 0.75 and each `Bob` at 0.25."""
+
+    def examine(self, unit: TextUnit) -> tuple[list[Finding], list[Doubt]]:
+        doubts = [
+            Doubt(Span(at, at + 3), {"Ada": 0.75, "Bob": 0.25}[unit.text[at : at + 3]])
+            for at in range(len(unit.text))
+            if unit.text[at : at + 3] in ("Ada", "Bob")
+        ]
+        return self.find_all([unit])[0], doubts
+
+
+@pytest.mark.parametrize(
+    ("text", "selection", "missed"),
+    [
+        ("nobody", {}, 0.0),
+        ("Ada", {}, 0.0),
+        ("Ada and Bob", {}, 0.25),
+        ("Bob Bob Bob", {}, 0.75),
+        ("Ada", {"threshold": 0.7}, 0.75),
+        ("Ada", {"exclude": frozenset({"PERSON"})}, 0.75),
+        ("Ada", {"review": frozenset({"PERSON"})}, 0.75),
+        ("Ada and Bob", {"allow": AllowList.of(["Ada"])}, 0.25),
+        ("Ａda \u200bＢ\u200bob", {}, 0.25),
+        ("Ada Bob QWRhIEJvYiBBZGEgQm9i", {}, 0.25),
+        ("x " * PIECE + "Bob " + "x " * PIECE, {}, 0.25),
+    ],
+)
+def test_names_that_no_finding_covers_are_expected_to_be_missed(
+    text: str, selection: dict[str, Any], missed: float
+) -> None:
+    chosen = {"": Selection(threshold=0.4), "crm": Selection(**{"threshold": 0.4, **selection})}
+    one = detector(Doubting(), selections=chosen)
+    assert one.missed(units(text), app="crm") == missed
+
+
+def test_what_was_missed_in_several_texts_adds_up_and_is_told_from_the_cache() -> None:
+    names = Doubting()
+    one = detector(names)
+    asked = units("Bob", "Ada", "Bob")
+    one.find_all(asked)
+    assert one.missed(asked) == 0.5
+    assert len(names.shown) == 2  # one for each text that is new
+
+
+def test_doubts_say_where_in_the_original_a_name_may_begin() -> None:
+    (doubts,) = detector(Doubting()).doubts(units("\u200bＢ\u200bob, Ada"))
+    assert [doubt.span for doubt in doubts] == [Span(1, 5)]
+
+
+def test_without_a_recognizer_that_can_tell_nothing_is_known_of_what_was_missed() -> None:
+    assert detector(Names()).missed(units("Ada and Bob")) is None
+    assert detector(Names(), Doubting()).missed(units("Ada and Bob")) == 0.25
+
+
+def test_a_failure_while_doubting_makes_detection_unavailable() -> None:
+    one = detector(Doubting(before=lambda: 1 / 0))
+    with pytest.raises(DetectorUnavailable, match="ZeroDivisionError"):
+        one.missed(units("Bob"))

@@ -96,10 +96,20 @@ def found(categories: str) -> dict[Category, Evidence]:
 
 
 def at(
-    store: PolicyStore, where: str, categories: str, asked: RequestContext | None = None
+    store: PolicyStore,
+    where: str,
+    categories: str,
+    asked: RequestContext | None = None,
+    *,
+    residual: float | None = 0.0,
 ) -> Decision:
     return decide(
-        store, asked or context(), found(categories), endpoint=AT[where], local=AT["home"]
+        store,
+        asked or context(),
+        found(categories),
+        endpoint=AT[where],
+        local=AT["home"],
+        residual=residual,
     )
 
 

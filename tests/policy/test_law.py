@@ -154,6 +154,60 @@ def test_shipped_law(
     assert decision.errors == ()
 
 
+RESIDUAL: list[tuple[str, str, str, dict[str, object], Treatment, Treatment, str]] = [
+    # who, endpoint, category, facts, treatment with few names left, with many, why
+    ("crm", "fr", "health", {}, PSEUDONYMISED, LOCAL, "eu.special.residual"),
+    ("crm", "us-dpf", "religion", {}, REDACTED, LOCAL, "eu.special.residual"),
+    ("crm", "us-dpf", "health", EXPLICIT, REDACTED, LOCAL, "eu.special.residual"),
+    ("crm", "fr", "health", EXPLICIT, CLEAR, CLEAR, "eu.home"),
+    ("crm", "fr", "contact", {}, CLEAR, CLEAR, "eu.home"),
+    ("crm", "us", "name", {}, REDACTED, REDACTED, "eu.removed"),
+    ("shop", "gb", "health", {}, PSEUDONYMISED, LOCAL, "uk.special.residual"),
+    ("shop", "us-dpf", "union", {}, REDACTED, LOCAL, "uk.special.residual"),
+    ("clinic", "us", "name", {}, REDACTED, LOCAL, "us.hipaa.residual"),
+    ("clinic", "us-dpf", "health", {}, PSEUDONYMISED, PSEUDONYMISED, "us.contract"),
+    ("store", "us", "health", {}, CLEAR, CLEAR, "us.contract"),
+]
+
+
+@pytest.mark.parametrize(
+    ("who", "where", "category", "facts", "few", "many", "why"),
+    RESIDUAL,
+    ids=[f"{who} {category} to {where}" for who, where, category, *_ in RESIDUAL],
+)
+def test_special_data_leaves_only_where_next_to_no_name_is_left(
+    who: str,
+    where: str,
+    category: str,
+    facts: dict[str, object],
+    few: Treatment,
+    many: Treatment,
+    why: str,
+) -> None:
+    asked = context(who, **facts)
+    for residual in (0.0, 0.05, 0.25):
+        assert at(STORE, where, category, asked, residual=residual).treatment is few
+    for left in (0.2501, 1.0, 1e9, None):
+        decision = at(STORE, where, category, asked, residual=left)
+        assert decision.treatment is many
+        assert why in decision.policies
+        assert decision.errors == ()
+
+
+@pytest.mark.parametrize("residual", [-0.1, float("nan")])
+def test_a_residual_that_is_none_blocks(residual: float) -> None:
+    decision = at(STORE, "fr", "contact", residual=residual)
+    assert (decision.treatment, decision.errors) == (BLOCKED, ("InvalidFacts",))
+
+
+def test_residuals_alike_to_policy_are_asked_about_once() -> None:
+    few, more = (
+        case(context(), Category("health"), Evidence(), origin="DE", residual=left)
+        for left in (0.11, 0.24)
+    )
+    assert few == more
+
+
 def test_each_category_is_treated_for_itself() -> None:
     decision = at(STORE, "fr", "health contact")
     assert decision.treatments == {"health": PSEUDONYMISED, "contact": CLEAR}
@@ -264,10 +318,13 @@ def test_without_a_local_model_what_may_not_be_sent_is_blocked() -> None:
     assert decision.policies == ("base.unknown",)
 
 
+@pytest.mark.parametrize("residual", [0.0, 9.0, None])
 @pytest.mark.parametrize("who", sorted(WHO))
-def test_no_rung_is_denied_where_a_milder_one_is_allowed(who: str) -> None:
+def test_no_rung_is_denied_where_a_milder_one_is_allowed(who: str, residual: float | None) -> None:
     for category in (*PERSONAL, SECRET, NONE):
-        this = case(context(who), category, Evidence(), origin=context(who).origin)
+        this = case(
+            context(who), category, Evidence(), origin=context(who).origin, residual=residual
+        )
         for law, where in product(STORE.sets, AT):
             allowed = [
                 ask(
