@@ -31,7 +31,6 @@ from latency import Aim, Spread, Tables, as_markdown, cell, cpu, show, spread
 from presidio_analyzer import AnalyzerEngine
 from prompts import history, prompt
 
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.spans import resolve
 from guardrail.types import TextUnit
@@ -159,7 +158,7 @@ def read_again(sides: Sides, runs: int) -> Cached:
         seed = f"conversation/{number}"
         messages = history(SIZES[100] * MESSAGES, seed=seed, turns=MESSAGES)
         units = [_unit(message["content"]) for message in messages[:-1]]
-        detector = replace(sides.ours, cache=FindingCache(4096))
+        detector = replace(sides.ours)
         new = _seconds(lambda: [detector.find(unit) for unit in units])  # noqa: B023  # at once
         known = min(_seconds(lambda: [detector.find(u) for u in units]) for _ in range(5))  # noqa: B023
         theirs = _seconds(
