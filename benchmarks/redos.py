@@ -37,7 +37,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 import guardrail
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.detection.normalize import readings
 from guardrail.detection.patterns import Rule, find
@@ -99,7 +98,7 @@ def _rule(rule: Rule, threshold: float, text: str) -> None:
 
 
 def _detect(detector: RuleDetector, text: str) -> None:
-    fresh = replace(detector, cache=FindingCache(1))
+    fresh = replace(detector)
     fresh.find(TextUnit(pointer="", text=text))
 
 

@@ -140,7 +140,11 @@ def test_pointers_hide_keys() -> None:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('ab"\\é,\n0'),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text('ab"\\é,\n0'),
     lambda inner: st.lists(inner, max_size=9) | st.dictionaries(st.text('xy"é'), inner),
     max_leaves=12,
 )

@@ -160,7 +160,9 @@ MISSED = (
     ),
     Kind(
         "ten digits of a company",
-        lambda d: d.entity == "SE_ORGANISATIONSNUMMER" and "-" not in d.value,
+        lambda d: (
+            d.entity == "SE_ORGANISATIONSNUMMER" and ("-" not in d.value or d.left[-1:].isalnum())
+        ),
         "Presidio's weakest pattern begins and ends inside longer numbers, and one check digit is "
         "certainty to it. Ours has the hyphen, or a word before it.",
     ),
