@@ -5,10 +5,9 @@ time of the thread, so that whatever else the machine does falls on neither. Not
 machine, and nothing is looked up.
 
     python benchmarks/detection.py [--quick] [--json | --markdown]
-                                   [--pipeline NAME [--presidio-pipeline NAME]]
 
-`--pipeline` names the spaCy pipeline that finds names, as the configuration does; Presidio's engine
-runs on the same one unless `--presidio-pipeline` names its like in spaCy's ordinary runtime.
+Names are found by the shipped English model: by guardrail's own runtime on one side, and on the
+other by the same weights in spaCy's ordinary one (`twin.py`), which is how Presidio runs a model.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from analyzer import presidio_engine
 from latency import Aim, Spread, Tables, as_markdown, cell, cpu, show, spread
 from presidio_analyzer import AnalyzerEngine
 from prompts import history, prompt
+from twin import twin
 
-from guardrail.detection.cache import FindingCache
 from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.spans import resolve
 from guardrail.types import TextUnit
@@ -84,16 +83,15 @@ class Cached:
     share: float
 
 
-def both_sides(pipeline: str | None, presidio_pipeline: str | None) -> Iterator[Sides]:
-    """Gives what is compared: patterns alone, and with the pipeline where one is named."""
-    patterns = replace(build_detector(), recognizers=())
+def both_sides() -> Iterator[Sides]:
+    """Gives what is compared: patterns alone, and with the names model."""
+    patterns = replace(build_detector(names=("blank:en",)), recognizers=())
     yield Sides(name="patterns", ours=patterns, theirs=presidio_engine())
-    if pipeline:
-        yield Sides(
-            name="patterns and names",
-            ours=build_detector(pipeline=pipeline),
-            theirs=presidio_engine(spacy.load(presidio_pipeline or pipeline)),
-        )
+    yield Sides(
+        name="patterns and names",
+        ours=build_detector(languages=("en",), organizations="on"),
+        theirs=presidio_engine(twin()),
+    )
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -159,7 +157,7 @@ def read_again(sides: Sides, runs: int) -> Cached:
         seed = f"conversation/{number}"
         messages = history(SIZES[100] * MESSAGES, seed=seed, turns=MESSAGES)
         units = [_unit(message["content"]) for message in messages[:-1]]
-        detector = replace(sides.ours, cache=FindingCache(4096))
+        detector = replace(sides.ours)  # with a cache of its own
         new = _seconds(lambda: [detector.find(unit) for unit in units])  # noqa: B023  # at once
         known = min(_seconds(lambda: [detector.find(u) for u in units]) for _ in range(5))  # noqa: B023
         theirs = _seconds(
@@ -284,10 +282,8 @@ def main() -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print Markdown")
-    parser.add_argument("--pipeline", help="a spaCy pipeline that finds names")
-    parser.add_argument("--presidio-pipeline", help="its like, for Presidio's engine")
     options = parser.parse_args()
-    sides = list(both_sides(options.pipeline, options.presidio_pipeline))
+    sides = list(both_sides())
     report = measure(sides, 3 if options.quick else 100)
     if options.json:
         print(json.dumps(report, indent=2))

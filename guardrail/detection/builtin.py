@@ -19,10 +19,11 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from guardrail.detection.common import ORDERS, PROGRAMMING
 from guardrail.detection.language import language_of
 from guardrail.detection.names import BIAS, Doubt, Name, NamesModel, Recall, read, split
 from guardrail.errors import ConfigError
-from guardrail.types import Finding, Kind, Span, TextUnit
+from guardrail.types import Finding, Kind, TextUnit
 
 DIGESTS: Mapping[str, str] = {
     "en": "7adde212e68828a83fac4630e7f7c901463b16d09eac765025e8982797c569a6",
@@ -82,12 +83,13 @@ class NamesRecognizer:
             return [], []
         model = self._model(text, words)
         bias = BIAS[self.recall]
-        if not any(word[0].isupper() for word, _ in words):
+        caseless = not any(word[0].isupper() for word, _ in words)
+        if caseless:
             bias += _CASELESS
         probabilities = model.probabilities(words)
         found = model.decode(probabilities, words, starts, bias)
         return (
-            [name for name in found if not _looks_like_code(text, name.span)],
+            [name for name in found if _is_somebody(text, name, caseless=caseless)],
             model.doubts(probabilities, words, starts),
         )
 
@@ -101,13 +103,34 @@ _CASELESS = 1.0
 """Added to the bias of a text without capitals, in which the model is less sure of names."""
 
 
-def _looks_like_code(text: str, span: Span) -> bool:
-    value = text[span.start : span.end]
-    return (
-        _CODE.search(value) is not None
-        or _CAMEL.fullmatch(value) is not None
-        or not _LETTER.search(value)
-    )
+def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
+    """False for what only looks like a name to the model: code, packages, an order."""
+    start, end = name.span.start, name.span.end
+    value = text[start:end]
+    if _CODE.search(value) or _CAMEL.fullmatch(value) or not _LETTER.search(value):
+        return False
+    around = text[start - 1 : start] if start else "", text[end : end + 1]
+    if around == ("`", "`") or value in PROGRAMMING:
+        return False
+    if value.islower():
+        glued = _GLUE.fullmatch(text[max(0, start - 2) : start]) or _GLUED.match(text, end)
+        if glued or (not caseless and name.score < _LOWER_CASE):
+            return False
+    if " " in value:
+        return True
+    if value.lower() in ORDERS and (start == 0 or text[:start].rstrip()[-1:] in ("", *".!?:\n")):
+        return False
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    typed = _TYPED.search(line)
+    return not (_IMPORT.match(line) or (typed and typed[1].lower() == value.lower()))
+
+
+_LOWER_CASE = 0.6
+"""The score of a name without capitals that counts in a text with capitals."""
+_GLUE = regex.compile(r"[\p{L}\p{N}][-_./:]")
+_GLUED = regex.compile(r"[-_./:][\p{L}\p{N}]")
+_IMPORT = regex.compile(r"\s*(?:>>> )?(?:from\s+\S+\s+)?c?import\b")
+_TYPED = regex.compile(r"(\w+)\s?:\s?$")
 
 
 def _entity(label: str, value: str) -> str:
@@ -143,7 +166,7 @@ def load_names(
     return NamesRecognizer(load_models(tuple(sorted(wanted))), recall)
 
 
-class PresidioNames(EntityRecognizer):  # type: ignore[misc]  # Presidio has no types
+class PresidioNames(EntityRecognizer):
     """The same names for Presidio's analyzer: `registry.add_recognizer(PresidioNames())`."""
 
     def __init__(self, recall: Recall = Recall.BALANCED, supported_language: str = "en") -> None:

@@ -99,7 +99,7 @@ class Lexicon:
     name: str = "lexicon"
     timeout: float = 2.0
 
-    @property
+    @cached_property
     def entities(self) -> frozenset[str]:
         """What it may find, the excluded ones included."""
         return frozenset(term.entity for term in self.terms) | frozenset(self.unspaced)

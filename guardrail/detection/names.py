@@ -261,7 +261,8 @@ def read(path: Path, digest: str = "") -> NamesModel:
         return np.ascontiguousarray(arrays[name].astype(np.float32))
 
     def strings(name: str) -> list[str]:
-        return arrays[name].tobytes().decode("utf-8", "surrogatepass").split("\t")
+        joined: str = arrays[name].tobytes().decode("utf-8", "surrogatepass")
+        return joined.split("\t")
 
     depth = sum(name.startswith("W") for name in arrays)
     return NamesModel(

@@ -25,6 +25,12 @@ from guardrail.cli.demo.standins import Seen, answer
 from guardrail.types import AuditEvent
 
 
+def processor_time_of_children() -> float:
+    """Seconds, which do not tell how busy the machine is with something else."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def test_the_demo_holds_what_it_claims(tmp_path: Path) -> None:
     elsewhere = tmp_path / "must-not-be-made.db"
     env = {
@@ -34,11 +40,12 @@ def test_the_demo_holds_what_it_claims(tmp_path: Path) -> None:
         "OPENAI_BASE_URL": "http://203.0.113.1/v1",
     }
     command = [sys.executable, "-m", "guardrail", "demo", "--once", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    before = processor_time_of_children()
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+    assert processor_time_of_children() - before < 10
     document = json.loads(done.stdout)
     assert document["ok"] is True
-    assert document["seconds"] < 10
     claims = [claim for one in document["exchanges"] for claim in one["claims"]]
     assert all(claim["ok"] for claim in (*claims, *document["claims"]))
     assert not elsewhere.exists()

@@ -285,7 +285,7 @@ def _sample(pattern: str, random: Random) -> str:
     """A string of the form of a pattern; what the pattern looks around for is not minded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        parsed = re._parser.parse(pattern, re.IGNORECASE)  # type: ignore[attr-defined]
+        parsed = re._parser.parse(pattern.replace("(?i)", ""), re.IGNORECASE)  # type: ignore[attr-defined]
     return "".join(_spell(parsed, random, {}))
 
 

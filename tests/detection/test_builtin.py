@@ -12,7 +12,7 @@ from presidio_analyzer import RecognizerRegistry
 
 from guardrail.detection import builtin
 from guardrail.detection.builtin import NamesRecognizer, PresidioNames, load_models, load_names
-from guardrail.detection.names import BIAS, Recall, allowed, read, split
+from guardrail.detection.names import BIAS, NamesModel, Recall, allowed, read, split
 from guardrail.errors import ConfigError
 from guardrail.types import Kind, TextUnit
 
@@ -109,7 +109,7 @@ def test_what_is_found_does_not_depend_on_what_was_read_before_or_on_the_thread(
         assert list(pool.map(found, texts * 8)) == [fresh[text] for text in texts * 8]
 
 
-def _fresh() -> dict[str, builtin.NamesModel]:
+def _fresh() -> dict[str, NamesModel]:
     return {name: read(WEIGHTS / f"{name}.npz") for name in builtin.DIGESTS}
 
 
@@ -163,6 +163,7 @@ def test_presidio_takes_the_recognizer_as_its_own() -> None:
     registry = RecognizerRegistry(recognizers=[PresidioNames()], supported_languages=["en"])
     (recognizer,) = registry.get_recognizers(language="en", entities=["PERSON"])
     text = "Please call Dwayne Whitfield in Sacramento."
+    assert isinstance(recognizer, PresidioNames)
     results = recognizer.analyze(text, ["PERSON"])
     assert [(r.entity_type, text[r.start : r.end]) for r in results] == [
         ("PERSON", "Dwayne Whitfield")

@@ -438,7 +438,9 @@ def test_a_span_of_a_reading_covers_each_of_its_code_points(text: str, data: st.
         start = data.draw(st.integers(0, len(seen.text) - 1))
         end = data.draw(st.integers(start + 1, len(seen.text)))
         whole, parts = seen.original(Span(start, end)), spans_of(seen)[start:end]
-        assert Span(min(p.start for p in parts), max(p.end for p in parts)) == whole
+        # More than that where what lies between them in the text is left out of the reading.
+        assert whole.start <= min(p.start for p in parts)
+        assert whole.end >= max(p.end for p in parts)
 
 
 @given(TEXTS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 import regex
-from exchange_world import guard
+from exchange_world import detector, guard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from national_world import load_examples
@@ -25,7 +25,7 @@ def rewriting(rule: Rule) -> Rewrite:
     def rewrite(matched: str, left: str) -> str | None:
         match = rule.compiled.match(left + matched, len(left))
         value = match.group(rule.group) if match else matched
-        return f"<{rule.name}>" if rule.judge(value, left) >= guard().detector.threshold else None
+        return f"<{rule.name}>" if rule.judge(value, left) >= detector().threshold else None
 
     return rewrite
 
