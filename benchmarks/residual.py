@@ -54,11 +54,11 @@ class Text:
 
 
 class Bin(NamedTuple):
-    """The guesses of one tenth of [0, 1]: what was said of them, what came true, how many."""
+    """The guesses of one tenth of [0, 1]: what was said, what came true, how many tokens."""
 
     predicted: float
     observed: float
-    count: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +86,8 @@ class Figures:
     def error(self) -> float:
         """The expected calibration error, in [0, 1]."""
         bins = self.bins
-        total = sum(one.count for one in bins)
-        gaps = (abs(one.predicted - one.observed) * one.count for one in bins)
+        total = sum(one.tokens for one in bins)
+        gaps = (abs(one.predicted - one.observed) * one.tokens for one in bins)
         return sum(gaps) / total if total else 0.0
 
     def below(self, limit: int) -> tuple[int, int]:
@@ -196,7 +196,7 @@ def markdown(figures: Sequence[Figures]) -> str:
     for one in figures:
         lines += ["", f"**{one.name}**", "", "| said | came true | tokens |"]
         lines += ["| ---: | ---: | ---: |"]
-        lines += [f"| {b.predicted:.3f} | {b.observed:.3f} | {b.count:,} |" for b in one.bins]
+        lines += [f"| {b.predicted:.3f} | {b.observed:.3f} | {b.tokens:,} |" for b in one.bins]
     return "\n".join(lines)
 
 
@@ -212,7 +212,7 @@ _TEXT = 'font-family="system-ui,sans-serif" font-size="13" fill="#1f2937"'
 
 def drawing(figures: Sequence[Figures]) -> str:
     """What was said against what came true, as SVG; a dot's size tells how many tokens it is."""
-    drawn = [(one.name, [b for b in one.bins if b.count >= _ENOUGH]) for one in figures]
+    drawn = [(one.name, [b for b in one.bins if b.tokens >= _ENOUGH]) for one in figures]
     shares = (share for _, bins in drawn for b in bins for share in (b.predicted, b.observed))
     scale = 0.5 if max(shares, default=1) <= 0.5 else 1.0
 
@@ -251,7 +251,7 @@ def drawing(figures: Sequence[Figures]) -> str:
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
         for b in bins:
-            radius = min(9.0, round(2 + b.count**0.25, 1))
+            radius = min(9.0, round(2 + b.tokens**0.25, 1))
             parts.append(
                 f'<circle cx="{x(b.predicted)}" cy="{y(b.observed)}" r="{radius}" '
                 f'fill="{colour}" fill-opacity="0.75"/>'

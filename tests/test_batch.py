@@ -14,6 +14,7 @@ from batch_world import KEY, keyed, normal, people
 from guardrail.batch import (
     TableRedactor,
     TableSpec,
+    _remembered,
     load_key,
     redact_lines,
     redact_table,
@@ -40,6 +41,21 @@ def refusing(
     if "contact" in evidence:
         raise Refusal(403, "withheld", "contact is blocked")
     return dict.fromkeys(evidence, Treatment.REDACTED)
+
+
+def test_a_judge_of_rows_is_told_how_many_names_may_be_left() -> None:
+    told: list[float | None] = []
+
+    def judging(
+        evidence: Mapping[Category, Evidence], *, residual: float | None = None
+    ) -> Mapping[Category, Treatment]:
+        told.append(residual)
+        return dict.fromkeys(evidence, Treatment.REDACTED)
+
+    remembered = _remembered(judging)
+    for left in (0.11, 0.25, 0.26, None):
+        remembered({Category("health"): Evidence()}, residual=left)
+    assert told == [0.25, 0.5, None]
 
 
 STRICT = Redactor(detector=REDACTOR.detector, taxonomy=REDACTOR.taxonomy, judge=refusing)

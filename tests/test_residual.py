@@ -52,8 +52,8 @@ def test_the_area_under_the_curve_counts_pairs_in_order(
 
 
 def test_guesses_fall_into_ten_bins_and_empty_ones_are_left_out() -> None:
-    told = reliability([Guess(0.05, False), Guess(0.07, True), Guess(1.0, True)])
-    assert told == [Bin(pytest.approx(0.06), 0.5, 2), Bin(1.0, 1.0, 1)]
+    told = reliability([Guess(0.0625, False), Guess(0.03125, True), Guess(1.0, True)])
+    assert told == [Bin(0.046875, 0.5, 2), Bin(1.0, 1.0, 1)]
 
 
 def test_misses_and_doubts_are_set_against_what_is_labelled() -> None:

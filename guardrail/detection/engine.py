@@ -156,7 +156,8 @@ class RuleDetector:
         """
         if not self._doubting:
             return None
-        return sum(one.chance for doubts in self.doubts(units, app=app) for one in doubts)
+        chances = (one.chance for doubts in self.doubts(units, app=app) for one in doubts)
+        return sum(chances, 0.0)
 
     def doubts(self, units: Sequence[TextUnit], *, app: str = "") -> list[tuple[Doubt, ...]]:
         """Gives where in each unit a name may begin that no finding covers, in order.

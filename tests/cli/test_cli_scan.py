@@ -64,6 +64,13 @@ def test_what_is_asked_wrongly_is_said(
 # ── what is read ─────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_may_have_been_missed_is_told_of_each_input(folder: Path) -> None:
+    told = documents(run(folder, "--json"))
+    assert [0 <= one["missed"] < 1 for one in told] == [True] * 4
+    alone = documents(run(folder, "--json", "--entity", "EMAIL_ADDRESS"))
+    assert [one for one in alone if "missed" in one] == []
+
+
 def test_each_input_is_one_line_of_json(folder: Path) -> None:
     scanned = run(folder, "--json")
     by_name = {Path(one["input"]).name: one["findings"] for one in documents(scanned)}
