@@ -353,7 +353,7 @@ def test_what_looks_disguised_hides_nothing(entity: str, value: str, text: str) 
         "?a=40&b=2E&c=%20x&copy=1",
         "x² + y² = z², 10 m², H₂O, 1⁄2, ½ cup, ①②③",
         "00 11 22 33 44 55 66 77 88 99 aa bb cc dd ee ff",
-        "Москва, ул. Ленина; iPhone-а, PDF-файл, C++-код",
+        "новый телефон; iPhone-а, PDF-файл, C++-код",
     ],
 )
 def test_ordinary_text_that_looks_disguised_gives_no_finding(text: str) -> None:
