@@ -20,6 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
 from rich.progress import Progress
@@ -75,6 +76,13 @@ def prompts(folder: Path) -> Iterator[str]:
     yield from (ROOT / "tests" / "data" / "harmless_prompts.txt").read_text("utf-8").splitlines()
 
 
+class Rates(TypedDict):
+    """How many tokens were read, and how often each entity was found in them."""
+
+    tokens: int
+    findings: dict[str, int]
+
+
 CORPORA = {"code": code, "docs": docs, "logs": logs, "prompts": prompts}
 
 
@@ -103,7 +111,7 @@ def main() -> int:
     options = parser.parse_args()
     detector = build_detector(recall=options.recall)
     folder = Path(site.getsitepackages()[0])
-    rows = {}
+    rows: dict[str, Rates] = {}
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         for name, corpus in progress.track(CORPORA.items(), description="corpora"):
             pieces = [piece for text in corpus(folder) for piece in chunks(text) if piece.strip()]

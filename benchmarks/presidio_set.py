@@ -31,9 +31,9 @@ def find(source: Path, recall: str) -> None:
 
 def count(source: Path, findings: Path) -> None:
     """Prints what the evaluator makes of it, by the IoU it asks for."""
-    import pandas
+    import pandas  # type: ignore[import-untyped]  # not installed here
     import spacy
-    from presidio_evaluator.evaluation import SpanEvaluator
+    from presidio_evaluator.evaluation import SpanEvaluator  # type: ignore[import-not-found]
 
     nlp = spacy.blank("en")
     rows = []

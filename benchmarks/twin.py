@@ -57,11 +57,13 @@ class _Twin:
             residual(chain(expand_window(window_size=1), maxout(each, width * 3)))
             for each in convolutions
         ]
-        self._encode = with_array(chain(*blocks), pad=0)
+        self._encode: Model[Any, Any] = with_array(chain(*blocks), pad=0)
+        output: Any = names._output[0]
+        shifts: Any = names._output[1]
         self._tags = Softmax(len(names.tags), width)
         self._tags.initialize()
-        self._tags.set_param("W", names._output[0].T.copy())
-        self._tags.set_param("b", names._output[1].copy())
+        self._tags.set_param("W", output.T.copy())
+        self._tags.set_param("b", shifts.copy())
 
     def __call__(self, doc: Doc) -> Doc:
         words = [
