@@ -18,7 +18,7 @@ from guardrail.transform.vault import Vault
 from guardrail.types import Category, Finding, Span, TextUnit, Treatment
 
 TAXONOMY = load_taxonomy()
-DETECTOR = build_detector()
+DETECTOR = build_detector(names=["blank:en"])
 REDACTOR = Redactor(detector=DETECTOR, taxonomy=TAXONOMY)
 MAIL = "erika@example.com"
 

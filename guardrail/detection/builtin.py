@@ -6,8 +6,9 @@ component `guardrail_names`); the weights are the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -89,7 +90,11 @@ class NamesRecognizer:
         probabilities = model.probabilities(words)
         found = model.decode(probabilities, words, starts, bias)
         return (
-            [name for name in found if _is_somebody(text, name, caseless=caseless)],
+            [
+                replace(name, score=_as_decided(name.score, bias))
+                for name in found
+                if _is_somebody(text, name, caseless=caseless)
+            ],
             model.doubts(probabilities, words, starts),
         )
 
@@ -101,6 +106,11 @@ class NamesRecognizer:
 
 _CASELESS = 1.0
 """Added to the bias of a text without capitals, in which the model is less sure of names."""
+
+
+def _as_decided(chance: float, bias: float) -> float:
+    """The probability of a name once "no name" counts as little as the recall asked for says."""
+    return chance / (chance + (1 - chance) * math.exp(-bias))
 
 
 def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:

@@ -156,8 +156,8 @@ def both_sides() -> Sides:
     engine = presidio_engine()
     return Sides(
         engine=engine,
-        detector=build_detector(),
-        lenient=build_detector(threshold=1e-9),
+        detector=build_detector(names=["blank:en"]),
+        lenient=build_detector(names=["blank:en"], threshold=1e-9),
         entities=frozenset(engine.get_supported_entities(language="en")),
     )
 

@@ -34,7 +34,9 @@ def written(folder: Path, text: str, name: str = "recognizers.yaml") -> Path:
 
 
 def found(text: str, *paths: Path, pointer: str = "") -> list[str]:
-    detector = build_detector(recognizers=paths, taxonomy=TAXONOMY, streams=holds_on_streams)
+    detector = build_detector(
+        names=["blank:en"], recognizers=paths, taxonomy=TAXONOMY, streams=holds_on_streams
+    )
     findings = detector.detect(TextUnit(pointer=pointer, text=text))
     return [text[f.span.start : f.span.end] for f in findings if f.entity == "STAFF_NUMBER"]
 
@@ -68,7 +70,9 @@ def test_presidio_reads_the_example_too() -> None:
 
 def test_what_has_no_finite_width_is_found_in_whole_texts_alone(tmp_path: Path) -> None:
     path = written(tmp_path, ONE.replace("{6}", "+"))
-    detector = build_detector(recognizers=[path], taxonomy=TAXONOMY, streams=holds_on_streams)
+    detector = build_detector(
+        names=["blank:en"], recognizers=[path], taxonomy=TAXONOMY, streams=holds_on_streams
+    )
     assert [rule.name for rule in detector.whole] == ["staff:number"]
     assert "staff:number" not in {rule.name for rule in detector.rules}
     assert "STAFF_NUMBER" in detector.entities
@@ -134,4 +138,4 @@ def test_two_patterns_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_an_entity_without_a_category_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^detection\.entities: 'STAFF_NUMBER' can be found"):
-        build_detector(recognizers=[written(tmp_path, ONE)])
+        build_detector(names=["blank:en"], recognizers=[written(tmp_path, ONE)])

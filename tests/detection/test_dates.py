@@ -8,7 +8,7 @@ from detection_world import found
 from guardrail.detection.detector import build_detector
 from guardrail.types import TextUnit
 
-WITH_DATES = build_detector(include=("DATE_TIME",))
+WITH_DATES = build_detector(names=["blank:en"], include=("DATE_TIME",))
 
 
 def dates(text: str) -> list[str]:

@@ -329,7 +329,7 @@ import loopback_only
 from guardrail.detection.detector import build_detector
 from guardrail.types import TextUnit
 
-detector = build_detector()
+detector = build_detector(names=["blank:en"])
 found = detector.detect(TextUnit(pointer="", text="a@example.co.uk, 8.8.8.8, +49 30 1234567"))
 print([sorted(f.entity for f in found), loopback_only.refused])
 """

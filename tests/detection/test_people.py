@@ -8,7 +8,7 @@ from detection_world import found
 from guardrail.detection.detector import build_detector
 from guardrail.types import TextUnit
 
-WITH_TITLES = build_detector(include=("TITLE",))
+WITH_TITLES = build_detector(names=["blank:en"], include=("TITLE",))
 
 
 def titled(text: str) -> list[tuple[str, str]]:
