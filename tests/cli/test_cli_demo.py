@@ -74,7 +74,7 @@ def test_a_leak_is_noticed_and_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -
     done = CliRunner().invoke(app, ["demo", "--once"], env={"COLUMNS": "120"})
     assert done.exit_code == 1
     assert "claims do not hold" in done.stdout
-    assert "does not hold: none of 6 planted values" in done.stdout
+    assert "does not hold: none of 9 planted values" in done.stdout
 
 
 def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
