@@ -72,7 +72,7 @@ ROUTES = (HOME, CLOUD, PARIS)
 
 @lru_cache(maxsize=1)
 def detector() -> RuleDetector:
-    return build_detector(names=["blank:en"])
+    return build_detector()
 
 
 @lru_cache(maxsize=16)

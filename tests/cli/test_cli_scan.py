@@ -185,7 +185,6 @@ def test_many_files_by_many_processes_give_the_same_in_the_same_order(tmp_path: 
         ([], {"PERSON", "EMAIL_ADDRESS"}),
         (["--entity", "PERSON"], {"PERSON"}),
         (["--without", "PERSON"], {"EMAIL_ADDRESS"}),
-        (["--threshold", "1.0"], {"EMAIL_ADDRESS"}),
     ],
 )
 def test_what_to_find_can_be_said(options: list[str], entities: set[str], folder: Path) -> None:
