@@ -100,6 +100,7 @@ def test_what_can_be_found_is_known_at_once() -> None:
 def test_single_entities_and_apps_have_thresholds_of_their_own() -> None:
     unit = TextUnit(pointer="", text="call 030 12345678, mail a@intranet.corp")
     detector = build_detector(
+        names=["blank:en"],
         threshold=0.7,
         thresholds={"PHONE_NUMBER": 0.99},
         apps={
@@ -118,6 +119,7 @@ def test_single_entities_and_apps_have_thresholds_of_their_own() -> None:
 def test_lists_for_all_and_for_one_app_add_up() -> None:
     text = "Jo Doe and Zoe Roe of Falcon write to a@example.com, b@example.com"
     detector = build_detector(
+        names=["blank:en"],
         allow=("a@example.com",),
         deny={"PERSON": ("Jo Doe",)},
         apps={
