@@ -32,14 +32,17 @@ from prompts import history, prompt
 from twin import twin
 
 from guardrail.detection.detector import RuleDetector, build_detector
+from guardrail.detection.patterns import Rule, RuleSet
+from guardrail.detection.presidio import RECOGNIZERS
 from guardrail.spans import resolve
 from guardrail.types import TextUnit
 
 SIZES = {100: 450, 500: 2250, 2000: 9000}
 """spaCy's tokens, about → characters."""
 MESSAGES = 40
-_RATIO = {"patterns": 4.0, "patterns and names": 3.0}
+_RATIO = {"patterns": 4.0, "patterns and names": 3.0, "everything": 1.0}
 _LIMIT_MS = 5.0
+_LEFT_TO_US = {"URL", "PERSON", "LOCATION", "ORGANIZATION"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,9 @@ class Row:
     """Texts of one size, read by both for the first time; `ratio` is Presidio to guardrail.
 
     `tokens` is their mean. `missed` counts what Presidio found and guardrail did not, not even as
-    something else; addresses of pages apart, which are nobody's.
+    something else; addresses of pages and names apart: of what the same model says, guardrail drops
+    words of code and uncertain ones without a capital. Postal codes are rules of places with us, and
+    only at work in `everything`.
     """
 
     sides: str
@@ -84,14 +89,29 @@ class Cached:
 
 
 def both_sides() -> Iterator[Sides]:
-    """Gives what is compared: patterns alone, and with the names model."""
-    patterns = replace(build_detector(names=("blank:en",)), recognizers=())
-    yield Sides(name="patterns", ours=patterns, theirs=presidio_engine())
+    """Gives what is compared: the same patterns, those with the names model, and all we look for.
+
+    Presidio's engine has the same recognizers each time; against `everything` it looks for a part.
+    """
+    everything = build_detector(languages=("en",), organizations="on")
+    names = tuple(one for one in everything.recognizers if "PERSON" in one.entities)
+    same = RuleSet(rule for rule in everything.rules if _is_presidios(rule))
     yield Sides(
-        name="patterns and names",
-        ours=build_detector(languages=("en",), organizations="on"),
+        name="patterns", ours=replace(everything, rules=same, recognizers=()),
+        theirs=presidio_engine(),
+    )  # fmt: skip
+    yield Sides(
+        name="patterns and names", ours=replace(everything, rules=same, recognizers=names),
         theirs=presidio_engine(twin()),
-    )
+    )  # fmt: skip
+    yield Sides(name="everything", ours=everything, theirs=presidio_engine(twin()))
+
+
+def _is_presidios(rule: Rule) -> bool:
+    """Whether it is one of Presidio's, or finds what Presidio's recognizers of these names do."""
+    return rule.name.partition(":")[0] in RECOGNIZERS or rule.entity in {
+        "EMAIL_ADDRESS", "PHONE_NUMBER", "URL", "CRYPTO", "UUID", "IP_ADDRESS"
+    }  # fmt: skip
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -142,7 +162,7 @@ def _missed(sides: Sides, text: str) -> int:
     return sum(
         not any(span.start <= found.start and found.end <= span.end for span in ours)
         for found in theirs
-        if found.entity_type != "URL"
+        if found.entity_type not in _LEFT_TO_US
     )
 
 
@@ -186,8 +206,9 @@ def aims(rows: Sequence[Row], cached: Sequence[Cached]) -> Iterator[Aim]:
         each = row.guardrail.p50 * 100 / row.tokens
         aim = f"ms for 100 tokens, {row.sides}, {row.tokens} tokens, p50, at most"
         yield Aim(aim=aim, limit=_LIMIT_MS, measured=round(each, 2), met=each <= _LIMIT_MS)
-        aim = f"found by Presidio alone, {row.sides}, {row.tokens} tokens, at most"
-        yield Aim(aim=aim, limit=0, measured=row.missed, met=not row.missed)
+        if row.sides == "everything":
+            aim = f"found by Presidio alone, {row.sides}, {row.tokens} tokens, at most"
+            yield Aim(aim=aim, limit=0, measured=row.missed, met=not row.missed)
     for known in cached:
         percent = known.share * 100
         aim = f"% of the first time, messages that are known, {known.sides}, at most"

@@ -3,7 +3,7 @@
 It is what a spaCy pipeline with these weights would be: spaCy's `Doc`, features looked up once per
 word and document (`uniqued`), thinc's `Maxout` with layer normalisation, a residual window encoder
 and a softmax. Only the best sequence of labels is searched by guardrail's own code, since spaCy's
-tagger would not keep names whole.
+tagger would not keep names whole; and the model reads its own tokens, whatever spaCy's are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from spacy.tokens import Doc
 from thinc.api import Maxout, Model, Softmax, chain, expand_window, residual, with_array
 
 from guardrail.detection.builtin import load_models
-from guardrail.detection.names import BIAS, NamesModel, Recall
+from guardrail.detection.names import BIAS, NamesModel, Recall, split
 from guardrail.detection.tokens import features, norm, rows
 
 
@@ -66,12 +66,9 @@ class _Twin:
         self._tags.set_param("b", shifts.copy())
 
     def __call__(self, doc: Doc) -> Doc:
-        words = [
-            ("\n" if t.is_space else t.text, t.i == 0 or bool(t.nbor(-1).whitespace_)) for t in doc
-        ]
+        words, starts = split(doc.text)
         if words:
             odds = self.probabilities(words)
-            starts = [token.idx for token in doc]
             found = self._names.decode(odds, words, starts, BIAS[Recall.BALANCED])
             spans = [
                 doc.char_span(n.span.start, n.span.end, label=n.label, alignment_mode="expand")

@@ -85,8 +85,7 @@ def test_every_aim_stands_beside_what_was_measured(report: dict[str, Any]) -> No
 
 def test_detection_is_timed_on_new_and_on_known_texts(detection: dict[str, Any]) -> None:
     sizes = [row["tokens"] for row in detection["new"]]
-    assert sizes == sorted(sizes)
-    assert len(sizes) == 3
+    assert sizes == sorted(sizes[:3]) * 3
     for row in detection["new"]:
         assert all(row[name].keys() == _SPREAD for name in ("guardrail", "presidio", "ratio"))
     for row in detection["known"]:
@@ -96,5 +95,6 @@ def test_detection_is_timed_on_new_and_on_known_texts(detection: dict[str, Any])
 def test_detection_misses_nothing_that_presidio_finds_in_prompts(
     detection: dict[str, Any],
 ) -> None:
-    assert [row["missed"] for row in detection["new"]] == [0, 0, 0]
-    assert len(detection["aims"]) == 10
+    missed = [row["missed"] for row in detection["new"] if row["sides"] == "everything"]
+    assert missed == [0, 0, 0]
+    assert len(detection["aims"]) == 24

@@ -216,6 +216,7 @@ def test_what_detection_is_told_reaches_the_detector(folder: Path) -> None:
         tables(
             audit__path=str(folder / "audit-of-detection.db"),
             detection={
+                "names": ["blank:en"],
                 "entities": {"STAFF_NUMBER": "national-id"},
                 "recognizers": [str(folder / "own.yaml")],
                 "deny": {"PERSON": ["Zoe Roe"]},
@@ -513,7 +514,10 @@ def test_a_given_key_makes_digests_that_outlive_a_restart(built: Built) -> None:
         ({"detection__allow_files": ["/nowhere.txt"]}, "detection.allow_files: /nowhere.txt"),
         ({"detection__deny": {"PERSN": ["x"]}}, "detection.entities: 'PERSN' can be found"),
         ({"detection__deny_files": {"PERSON": "/no.txt"}}, "detection.deny_files.PERSON: /no.txt"),
-        ({"detection__organizations": "on"}, "detection.organizations: no recognizer"),
+        (
+            {"detection__names": ["blank:en"], "detection__organizations": "on"},
+            "detection.organizations: no recognizer",
+        ),
         (
             {"apps__default__detection": {"only": ["PERSN"]}},
             "apps.default.detection.only: nothing finds 'PERSN' (did you mean 'PERSON'?)",

@@ -39,7 +39,7 @@ LABELS: Mapping[str, str] = {
 }
 """What the models call names → entities."""
 
-_CODE = regex.compile(r"[_\[\](){}=<>/\\]")
+_CODE = regex.compile(r"[_\[\]{}=<>\\]|^\S*[()/]\S*$")
 _CAMEL = regex.compile(r"(?!Mac?\p{Lu}|O\p{Lu})\p{L}*\p{Ll}\p{Lu}\p{L}*")
 _LETTER = regex.compile(r"\p{L}")
 _DIGIT = regex.compile(r"\p{Nd}")
@@ -114,33 +114,48 @@ def _as_decided(chance: float, bias: float) -> float:
 
 
 def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
-    """False for what only looks like a name to the model: code, packages, an order."""
+    """False for what only looks like a name to the model: code, packages, an order.
+
+    Each of these could hide somebody, so it holds for single words, or where code is plain to see.
+    """
     start, end = name.span.start, name.span.end
     value = text[start:end]
     if _CODE.search(value) or _CAMEL.fullmatch(value) or not _LETTER.search(value):
         return False
-    around = text[start - 1 : start] if start else "", text[end : end + 1]
-    if around == ("`", "`") or value in PROGRAMMING:
-        return False
     if value.islower():
+        if len(value) == 1:
+            return False
         glued = _GLUE.fullmatch(text[max(0, start - 2) : start]) or _GLUED.match(text, end)
         if glued or (not caseless and name.score < _LOWER_CASE):
             return False
+        if not caseless and text[max(0, start - 1) : start] == text[end : end + 1] == "`":
+            return False
     if " " in value:
         return True
-    if value.lower() in ORDERS and (start == 0 or text[:start].rstrip()[-1:] in ("", *".!?:\n")):
+    begin = text.rfind("\n", 0, start) + 1
+    after = text.find("\n", end)
+    typed = _TYPED.search(text, begin, start)
+    if _IMPORT.fullmatch(text, begin, after if after >= 0 else len(text)) or (
+        typed and typed[1].lower() == value.lower() and _ANNOTATED.match(text, end)
+    ):
         return False
-    line = text[text.rfind("\n", 0, start) + 1 : start]
-    typed = _TYPED.search(line)
-    return not (_IMPORT.match(line) or (typed and typed[1].lower() == value.lower()))
+    before = text[max(0, start - 64) : start].rstrip()[-1:]
+    ordered = value.lower() in ORDERS and before in ("", *".!?:")
+    return value not in PROGRAMMING and (name.score >= _SURE or not ordered)
 
 
+_SURE = 0.97
+"""The score from which a word that begins a sentence is a name though it is also an order."""
 _LOWER_CASE = 0.6
 """The score of a name without capitals that counts in a text with capitals."""
 _GLUE = regex.compile(r"[\p{L}\p{N}][-_./:]")
 _GLUED = regex.compile(r"[-_./:][\p{L}\p{N}]")
-_IMPORT = regex.compile(r"\s*(?:>>> )?(?:from\s+\S+\s+)?c?import\b")
-_TYPED = regex.compile(r"(\w+)\s?:\s?$")
+_NAMED = r"[\w.]++(?:\s+as\s+\w++)?"
+_IMPORT = regex.compile(
+    rf"\s*+(?:>>> )?(?:from\s+[\w.]++\s+)?c?import\s+\(?{_NAMED}(?:\s*+,\s*+{_NAMED})*+,?\)?\s*+"
+)
+_TYPED = regex.compile(r"(\w{1,64})\s?:\s?$")
+_ANNOTATED = regex.compile(r"\s?[,)\]=|]")
 
 
 def _entity(label: str, value: str) -> str:

@@ -18,13 +18,17 @@ PROGRAMMING = frozenset(
             "Serializer Decorator Iterator Generator Coroutine Callback Middleware Endpoint Router "
             "Request Response Session Client Server Handler Logger Parser Lexer Token Tokenizer "
             "Schema Model Query Cursor Transaction Migration Alias Unpack Normalize Var Struct "
-            "Trait Impl Vec Box Arc Mutex Promise Observable Component Props State Hook Reducer "
-            "Container Pod Node Cluster Namespace Ingress Helm Docker Kubernetes Git GitHub GitLab "
-            "Bash Zsh Fish PowerShell Ruff Black Mypy Pytest Tox Poetry Conda Jupyter NumPy SciPy "
+            "Trait Impl Vec Arc Mutex Promise Observable Component Props State Reducer "
+            "Container Pod Node Cluster Namespace Ingress Docker Kubernetes Git GitHub GitLab "
+            "Bash Zsh PowerShell Ruff Mypy Pytest Tox Poetry Conda Jupyter NumPy SciPy "
             "Pandas PyTorch TensorFlow Keras Scikit Django Flask FastAPI Starlette Pydantic "
             "Uvicorn Gunicorn Celery Redis Kafka Postgres MySQL SQLite Mongo Nginx Apache Cython "
             "Changelog Readme Roadmap Timezone Helpers Bump Deps Merch Foo Bar Baz Qux Lorem Ipsum "
             "ANSI ASCII JSON YAML TOML HTML HTTP REST gRPC OAuth JWT UUID UTC ETA README LICENSE "
+            "ASGI WSGI CI GPG IANA URIs URLs DOI HDFS Doc Docs Fields Shell Syntax Spinner "
+            "Sphinx Cloud Usage Setuptools Mac Quickstart Prerequisites Acknowledgements Builds "
+            "Revert Specifiers Decorators Tables Keys Emoji Chunked Precommit Lockfiles "
+            "Submodules Click Colab Chardet "
             "pip ruff uv npm yarn cargo kubectl terraform ansible curl wget grep sed awk"
         ).split(),
     }
@@ -56,7 +60,7 @@ ORDERS = frozenset(
         # Swedish, Danish, Norwegian
         "skriv översätt förklara ge gör sammanfatta lista beskriv jämför förbättra hitta planera "
         "hjälp oversæt forklar giv lav opsummer sammenlign find hjælp oversett forklar gi lag "
-        "oppsummer sammenlign finn hjelp takk tack tak "
+        "oppsummer sammenlign hjelp takk tack tak "
         # Polish, Czech
         "napisz przetłumacz wyjaśnij podaj zrób streść wymień opisz porównaj popraw znajdź "
         "wymyśl stwórz pomóż dzięki napiš přelož vysvětli uveď shrň popiš porovnej oprav najdi "

@@ -139,8 +139,26 @@ class NamesModel:
         )
         looks = self._maxout(mixed, self._layers[0])
         fresh = dict(zip(missing, looks, strict=True))
-        seen.update(fresh)
+        # Only the model's own words are remembered: anything else may be somebody's.
+        seen.update(
+            (word, look)
+            for word, look in fresh.items()
+            if not word[0].isalnum()
+            or (
+                word[0].isalpha() and (form := norm(word[0])) in self._known and form in self._words
+            )
+        )
         return [fresh[word] if word in fresh else seen[word] for word in words]
+
+    def _is_common(self, token: str) -> bool:
+        """Whether a token may be remembered: a word of the model's own lists, or a sign.
+
+        Anything else may be somebody's, and no text is kept.
+        """
+        form = norm(token)
+        return not token.isalnum() or (
+            token.isalpha() and form in self._known and form in self._words
+        )
 
     def _maxout(self, inputs: Floats, layer: tuple[Floats, Floats, Floats, Floats]) -> Floats:
         weight, bias, gain, shift = layer

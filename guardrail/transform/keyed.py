@@ -1,7 +1,7 @@
 """Pseudonyms by key: a value has the same one wherever the key is, without a vault to share.
 
 A numbered placeholder depends on what was seen before it, so two machines that share the work would
-number one value twice. Here the number is a keyed digest: `[PERSON_3fa9c1d20b7e]`. Nobody can go
+number one value twice. Here the number is a keyed digest: `[PERSON_gkbzrvdwqhnt]`. Nobody can go
 back from it without the key; whoever holds the key can tell whether a value they guess is the one,
 so the result is still personal data (GDPR art. 4(5)). No grammar reads it as a numbered
 placeholder, which has four digits at most.
@@ -14,16 +14,16 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
-DIGITS = 12
-"""Hexadecimal digits of a pseudonym. That any two of a million values share one has a chance of
-0.2 %."""
+LETTERS = 12
+"""Letters of a pseudonym, of sixteen: digits could be read as somebody's number. That any two of a
+million values share one has a chance of 0.2 %."""
 LEAST_KEY = 16
 """Bytes of the shortest key that nobody finds by trying."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedPseudonym:
-    """The word and the digest that make `[PERSON_3fa9c1d20b7e]`."""
+    """The word and the digest that make `[PERSON_gkbzrvdwqhnt]`."""
 
     word: str
     number: str
@@ -37,7 +37,7 @@ class KeyedPseudonyms:
         ValueError: the key is shorter than `LEAST_KEY` bytes.
 
     >>> KeyedPseudonyms(bytes(16)).allocate(entity="PERSON", word="PERSON", original="Ann")
-    KeyedPseudonym(word='PERSON', number='42b4326ed8d8')
+    KeyedPseudonym(word='PERSON', number='ctqhqwmcwwkm')
     """
 
     key: bytes = field(repr=False)
@@ -50,4 +50,7 @@ class KeyedPseudonyms:
         """Gives the pseudonym of a value: the same for the same word, value and key."""
         message = f"{word}\0{original}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self.key, message, hashlib.sha256).hex()
-        return KeyedPseudonym(word, digest[:DIGITS])
+        return KeyedPseudonym(word, digest[:LETTERS].translate(_LETTERS))
+
+
+_LETTERS = str.maketrans("0123456789abcdef", "bcdghkmnpqrstvwz")

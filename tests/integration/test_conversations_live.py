@@ -53,11 +53,11 @@ def doors(folder: Path) -> Iterator[Doors]:
         yield Doors(urls=urls, inside=AsyncGuardrailTransport(built), model=model)
 
 
-ISSUE = re.compile(rb"rger Nr\\?\. (\d{1,4})!")
+ISSUE = re.compile(rb"rger #(\d{1,4})!")
 
 
 def text_of(number: int) -> str:
-    return f"I am person{number}@example.com, call +49 30 9018{number:04d}, Ärger Nr. {number}!"
+    return f"I am person{number}@example.com, call +49 30 9018{number:04d}, Ärger #{number}!"
 
 
 def more_of(number: int) -> str:
