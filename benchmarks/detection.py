@@ -60,8 +60,8 @@ class Row:
 
     `tokens` is their mean. `missed` counts what Presidio found and guardrail did not, not even as
     something else; addresses of pages and names apart: of what the same model says, guardrail drops
-    words of code and uncertain ones without a capital. Postal codes are rules of places with us, and
-    only at work in `everything`.
+    words of code and uncertain ones without a capital. Postal codes are rules of places with us,
+    at work in `everything` alone.
     """
 
     sides: str

@@ -574,7 +574,7 @@ def _document_rules() -> Iterator[Rule]:
             pattern=f"{_BEFORE}{pattern}{_AFTER}",
             score=0.05,
             context=context,
-            scope=Scope.NUMBERS,
+            scope=Scope.DIGITS,
         )
     yield Rule(
         entity="PASSPORT_MRZ",

@@ -167,6 +167,7 @@ def _context_pattern(words: tuple[str, ...]) -> regex.Pattern[str]:
 
 # In mrab-regex, as the patterns are: to the standard library `²` is a part of a word.
 _WORD = regex.compile(r"[^\W_]+")
+_LETTERS = regex.compile(r"[\p{L}\p{M}]+")
 _CUT = regex.compile(r"\A[^\W_]+")
 
 
@@ -217,6 +218,9 @@ def clues_in(text: str) -> Clues:
     tokens = _tokens(text)
     unique = " ".join(set(tokens))
     words = frozenset(_WORD.findall(unique))
+    # A number may follow its word at once: `電話03-1234-5678`, `ref811218`.
+    mixed = " ".join(word for word in words if not word.isalpha())
+    words |= frozenset(_LETTERS.findall(mixed))
     return Clues(" ".join(tokens), unique, words, _beginnings(words))
 
 
