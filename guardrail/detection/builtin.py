@@ -84,7 +84,7 @@ class NamesRecognizer:
             return [], []
         model = self._model(text, words)
         bias = BIAS[self.recall]
-        caseless = not any(word[0].isupper() for word, _ in words)
+        caseless = text.islower()  # which a text in a script without capitals is not
         if caseless:
             bias += _CASELESS
         probabilities = model.probabilities(words)
