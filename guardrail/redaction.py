@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
 from typing import Protocol
@@ -62,49 +62,13 @@ class Judge(Protocol):
         ...
 
 
-BLOCK = 16_384
-"""Code points that are looked at together; a longer text is looked at block by block."""
-MARGIN = 512
-"""Code points on either side of a block that are looked at with it, so that a cut hides nothing."""
-
-
-def find(detector: Finder, unit: TextUnit) -> tuple[Finding, ...]:
-    """Gives what a detector finds in a text of any length, sorted; findings may overlap.
-
-    Raises:
-        DetectorUnavailable: a recognizer failed.
-    """
-    if len(unit.text) <= BLOCK + MARGIN:
-        return detector.find(unit)
-    found: dict[Finding, None] = {}
-    for start, left, block in _blocks(unit):
-        for finding in detector.find(block):
-            span = Span(finding.span.start + left, finding.span.end + left)
-            if span.end > start and span.start < start + BLOCK:
-                found[replace(finding, span=span)] = None
-    return tuple(sorted(found, key=lambda finding: finding.span))
-
-
-def _blocks(unit: TextUnit) -> Iterator[tuple[int, int, TextUnit]]:
-    """(where a block begins, where its margin does, both as a unit) for each block of a text."""
-    if len(unit.text) <= BLOCK + MARGIN:
-        yield 0, 0, unit
-        return
-    for start in range(0, len(unit.text), BLOCK):
-        left = max(0, start - MARGIN)
-        yield start, left, replace(unit, text=unit.text[left : start + BLOCK + MARGIN])
-
-
 def residual(detector: Finder, pieces: Iterable[Piece]) -> float | None:
     """The expected number of names that are not found in some pieces; None if nothing can tell.
 
-    Names in the margins of blocks are counted twice: rather too many than too few.
-
     Raises:
         DetectorUnavailable: a recognizer failed.
     """
-    units = (piece.unit for piece in pieces if not piece.opaque)
-    return detector.missed([block for unit in units for _, _, block in _blocks(unit)])
+    return detector.missed([piece.unit for piece in pieces if not piece.opaque])
 
 
 def inspect(detector: Finder, document: Document) -> tuple[tuple[Finding, ...], ...]:
@@ -120,7 +84,7 @@ def inspect(detector: Finder, document: Document) -> tuple[tuple[Finding, ...], 
 
 def _inspect(detector: Finder, pieces: Iterable[Piece]) -> tuple[tuple[Finding, ...], ...]:
     return tuple(
-        (_media(piece),) if piece.opaque else find(detector, piece.unit) for piece in pieces
+        (_media(piece),) if piece.opaque else detector.find(piece.unit) for piece in pieces
     )
 
 

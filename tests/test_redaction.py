@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from time import perf_counter
 
@@ -10,7 +11,7 @@ import pytest
 from guardrail.detection.detector import build_detector
 from guardrail.documents import Format, open_document
 from guardrail.errors import Refusal
-from guardrail.redaction import BLOCK, Redactor, find, inspect, redact
+from guardrail.redaction import Redactor, inspect, redact
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.placeholders import Grammar
 from guardrail.transform.rewrite import restore
@@ -75,18 +76,23 @@ def test_many_values_in_many_pieces_take_no_longer_than_one_by_one() -> None:
     assert perf_counter() - started < 30  # by trying each value on each string: minutes
 
 
-@pytest.mark.parametrize("shift", [-12, -1, 0, 1, 300, 511])
-def test_a_value_where_a_long_text_is_cut_is_found(shift: int) -> None:
-    before = "x " * (BLOCK // 2)
-    text = f"{before[: len(before) + min(shift, 0)]}{' ' * max(shift, 0)} {MAIL} {before}{before}"
-    found = find(DETECTOR, TextUnit(pointer="", text=text))
-    assert [text[one.span.start : one.span.end] for one in found] == [MAIL]
+@pytest.mark.parametrize("words", [15_900, 16_300])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_wide_value_in_a_long_text_leaves_no_part_of_itself(words: int, encoded: bool) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkq\n" * 180 + "-----END PRIVATE KEY-----"
+    if encoded:
+        key = base64.b64encode(
+            f"{'so it is said. ' * 140}card 4111 1111 1111 1111".encode()
+        ).decode()
+    text = f"{'a b ' * (words // 4)}\n{key}\n{'c d ' * 600}"
+    done = treated(text)
+    assert not any(key[at : at + 40] in done for at in range(0, len(key) - 40, 40))
 
 
 def test_a_long_text_has_the_findings_of_its_parts() -> None:
     line = f"Call +49 30 901820 or write to {MAIL}. " + "Nothing. " * 40 + "\n"
     text = line * 200
-    found = find(DETECTOR, TextUnit(pointer="", text=text))
+    found = DETECTOR.find(TextUnit(pointer="", text=text))
     part = DETECTOR.find(TextUnit(pointer="", text=line))
     assert [(one.entity, one.span.start) for one in found] == [
         (one.entity, number * len(line) + one.span.start) for number in range(200) for one in part

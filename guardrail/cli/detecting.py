@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -139,4 +139,9 @@ def load_detector(told: Detecting) -> tuple[RuleDetector, Taxonomy]:
         taxonomy = load_taxonomy(settings.entities)
     except ValueError as error:
         raise ConfigError([f"detection.entities: {error}"]) from None
-    return configured_detector(settings, taxonomy=taxonomy), taxonomy
+    detector = configured_detector(settings, taxonomy=taxonomy)
+    return replace(detector, timeout=max(_PATIENCE_S, detector.timeout)), taxonomy
+
+
+_PATIENCE_S = 3600.0
+"""Seconds for one document: nobody waits for an answer, and a book takes longer than a request."""

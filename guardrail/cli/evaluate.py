@@ -24,7 +24,7 @@ from guardrail.cli.findings import printable
 from guardrail.cli.terminal import Code, complain, fail, out, progress_bar, told, write_json
 from guardrail.evaluation import Mistake, Report, Row, Sample, Score, lowered, parse_samples
 from guardrail.evaluation import evaluate as count
-from guardrail.redaction import Finder, find
+from guardrail.redaction import Finder
 from guardrail.spans import resolve
 from guardrail.types import Finding, TextUnit
 
@@ -131,7 +131,7 @@ def _load(path: Path) -> list[Sample]:
 def _found(detector: Finder, samples: Sequence[Sample], name: str) -> Iterator[Sequence[Finding]]:
     with progress_bar(Console(stderr=True)) as progress:
         for sample in progress.track(samples, description=Path(name).name):
-            yield resolve(find(detector, TextUnit(pointer="", text=sample.text)))
+            yield resolve(detector.find(TextUnit(pointer="", text=sample.text)))
 
 
 # ── for machines ─────────────────────────────────────────────────────────────────────────────────
