@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import MappingProxyType
@@ -194,18 +194,20 @@ class RuleDetector:
             for (key, _), reading in zip(batch, read, strict=True):
                 found[key] = reading
                 self.cache.put(key, reading)
-        return [found[key] or Reading() for key in keys]
+        done = [found[key] for key in keys]
+        if None in done:
+            raise LookupError("a text was not read")
+        return [reading for reading in done if reading]
 
     def _read(self, units: Sequence[TextUnit], deadline: float) -> list[Reading]:
         found: list[list[Finding]] = [[] for _ in units]
-        doubts: list[dict[Span, float]] = [{} for _ in units]
+        doubts: list[dict[int, dict[tuple[Span, Span], float]]] = [{} for _ in units]
         seen = [(at, view) for at, unit in enumerate(units) for view in readings(unit.text)]
-        first = dict(reversed(seen))
         for at, view in seen:
             found[at] += self._match(units[at], view, deadline)
         # A recognizer gets pieces, so that a long text needs no more memory and is stopped in time.
         parts = [
-            (at, view, offset, replace(units[at], text=text))
+            (at, view, offset, replace(units[at], text=text, pointer=_keyed(units[at].pointer)))
             for at, view in (seen if self.recognizers else ())
             if not view.rules_only
             for offset, text in pieces(view.text)
@@ -215,14 +217,18 @@ class RuleDetector:
                 self._left(deadline)
                 answers = examine_all(recognizer, [unit for _, _, _, unit in batch])
                 for (at, view, offset, _), answer in zip(batch, answers, strict=True):
-                    # A name is doubted once, however many readings there are.
-                    for doubt in answer[1] if view is first[at] else ():
-                        place = view.original(_moved(doubt.span, offset))
-                        doubts[at][place] = max(doubt.chance, doubts[at].get(place, 0.0))
+                    # One token may spell many names, and many readings the same one.
+                    doubted = doubts[at].setdefault(id(view), {})
+                    for doubt in answer[1]:
+                        span = _moved(doubt.span, offset)
+                        place = (view.original(span), span)
+                        doubted[place] = max(doubt.chance, doubted.get(place, 0.0))
                     for finding in answer[0]:
                         start, end = finding.span.start + offset, finding.span.end + offset
                         if not offset <= start < end <= len(view.text):
                             raise ValueError("a recognizer found what lies outside of the text")
+                        if not 0 <= finding.score <= 1:  # nor is it, where it is no number
+                            raise ValueError("a recognizer's score is not in [0, 1]")
                         if finding.score >= self.threshold and finding.entity not in self.ignored:
                             span = view.original(Span(start, end))
                             found[at].append(replace(finding, span=span))
@@ -231,7 +237,7 @@ class RuleDetector:
         return [
             Reading(
                 tuple(sorted(dict.fromkeys(all_), key=lambda f: f.span)),
-                tuple(Doubt(place, chance) for place, chance in sorted(doubted.items())),
+                _summed(doubted.values()),
             )
             for all_, doubted in zip(found, doubts, strict=True)
         ]
@@ -275,6 +281,24 @@ def _open(text: str, read: Reading, selection: Selection) -> tuple[Doubt, ...]:
         return before >= 0 and span.end <= ends[before]
 
     return tuple(doubt for doubt in read.doubts if not covered(doubt.span))
+
+
+def _summed(readings: Iterable[Mapping[tuple[Span, Span], float]]) -> tuple[Doubt, ...]:
+    """The doubts at each place of the original: all of one reading, the most of several."""
+    most: dict[Span, float] = {}
+    for doubted in readings:
+        here: dict[Span, float] = {}
+        for (place, _), chance in doubted.items():
+            here[place] = here.get(place, 0.0) + chance
+        for place, chance in here.items():
+            most[place] = max(chance, most.get(place, 0.0))
+    return tuple(Doubt(place, chance) for place, chance in sorted(most.items()))
+
+
+def _keyed(pointer: str) -> str:
+    """All that a recognizer is told of where a text stands: what its findings are kept under."""
+    name = field_name(pointer)
+    return f"/{name}" if name else ""
 
 
 def _moved(span: Span, offset: int) -> Span:

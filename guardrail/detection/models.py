@@ -77,12 +77,14 @@ class ModelRecognizer:
                 for label, start, end, score in named:
                     if not 0 <= start < end <= len(text):
                         raise ValueError("a model names what lies outside of the text")
+                    if not score >= 0:  # nor is it, where it is no number
+                        raise ValueError("a model gives a score that is none")
                     if label in self.labels:
                         found[at].append(
                             Finding(
                                 entity=self.labels[label],
                                 span=Span(offset + start, offset + end),
-                                score=min(1.0, max(0.0, score)),
+                                score=min(1.0, score),
                                 recognizer=self.name,
                             )
                         )

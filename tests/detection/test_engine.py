@@ -133,6 +133,36 @@ def test_what_lies_outside_of_the_text_makes_detection_unavailable(span: Span) -
         RuleDetector(rules=(), recognizers=(Wild(),)).find(*units("Ada"))
 
 
+@pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])
+def test_a_score_that_is_none_makes_detection_unavailable(score: float) -> None:
+    @dataclass(frozen=True)
+    class Unsure:
+        entities: frozenset[str] = frozenset({"PERSON"})
+
+        def find(self, unit: TextUnit) -> list[Finding]:
+            return [Finding(entity="PERSON", span=Span(0, 3), score=score, recognizer="unsure")]
+
+    with pytest.raises(DetectorUnavailable, match="ValueError"):
+        RuleDetector(rules=(), recognizers=(Unsure(),)).find(*units("Ada"))
+
+
+def test_a_recognizer_is_told_of_a_place_only_what_its_findings_are_kept_under() -> None:
+    told: list[str] = []
+
+    @dataclass(frozen=True)
+    class Curious:
+        entities: frozenset[str] = frozenset({"PERSON"})
+
+        def find(self, unit: TextUnit) -> list[Finding]:
+            told.append(unit.pointer)
+            return []
+
+    one = RuleDetector(rules=(), recognizers=(Curious(),))
+    for pointer in ("/customers/0/lastName", "/staff/7/lastName", "/messages/0/content"):
+        one.find(TextUnit(pointer=pointer, text="Ada"))
+    assert told == ["/last Name", ""]
+
+
 def test_an_answer_for_other_units_makes_detection_unavailable() -> None:
     class Short(Names):
         def find_all(self, units: Sequence[TextUnit]) -> list[list[Finding]]:
@@ -238,6 +268,7 @@ class Doubting(Names):
         ("Ada and Bob", {"allow": AllowList.of(["Ada"])}, 0.25),
         ("Ａda \u200bＢ\u200bob", {}, 0.25),
         ("Ada Bob QWRhIEJvYiBBZGEgQm9i", {}, 0.25),
+        ("read Qm9iIGFuZCBCb2I= now", {}, 0.5),
         ("x " * PIECE + "Bob " + "x " * PIECE, {}, 0.25),
     ],
 )

@@ -67,7 +67,10 @@ def test_a_label_that_is_not_personal_data_is_no_finding() -> None:
     assert recognizer(Model([("DATE", 0, 3, 0.9)])).find(unit("May 3")) == []
 
 
-@pytest.mark.parametrize("named", [("PER", 0, 99, 0.9), ("PER", 3, 3, 0.9), ("PER", -1, 2, 0.9)])
+@pytest.mark.parametrize(
+    "named",
+    [("PER", 0, 99, 0.9), ("PER", 3, 3, 0.9), ("PER", -1, 2, 0.9), ("PER", 0, 3, float("nan"))],
+)
 def test_a_model_that_names_what_is_not_there_makes_detection_unavailable(named: Named) -> None:
     detector = RuleDetector(rules=(), recognizers=(recognizer(Model([named])),))
     with pytest.raises(DetectorUnavailable, match="ValueError"):
