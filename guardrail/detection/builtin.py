@@ -39,8 +39,11 @@ LABELS: Mapping[str, str] = {
 }
 """What the models call names → entities."""
 
-_CODE = regex.compile(r"[_\[\]{}=<>\\]|^\S*[()/]\S*$")
+_CODE = regex.compile(r"[\[\]{}=<>\\]|^\S*[()/]\S*$")
 _CAMEL = regex.compile(r"(?!Mac?\p{Lu}|O\p{Lu})\p{L}*\p{Ll}\p{Lu}\p{L}*")
+_FAMILY = regex.compile(
+    r"(?:La|Le|De|Du|Di|Da|Des|Van|Von|Fitz|Jo|Mary|Ann|Mc|Mac|O|St)\p{Lu}\p{Ll}+"
+)
 _LETTER = regex.compile(r"\p{L}")
 _DIGIT = regex.compile(r"\p{Nd}")
 
@@ -120,7 +123,10 @@ def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
     """
     start, end = name.span.start, name.span.end
     value = text[start:end]
-    if _CODE.search(value) or _CAMEL.fullmatch(value) or not _LETTER.search(value):
+    sure = name.score >= _SURE
+    if not _LETTER.search(value) or _CODE.search(value):
+        return False
+    if _CAMEL.fullmatch(value) and not (sure or _FAMILY.fullmatch(value)):
         return False
     if value.islower():
         if len(value) == 1:
@@ -128,10 +134,11 @@ def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
         glued = _GLUE.fullmatch(text[max(0, start - 2) : start]) or _GLUED.match(text, end)
         if glued or (not caseless and name.score < _LOWER_CASE):
             return False
-        if not caseless and text[max(0, start - 1) : start] == text[end : end + 1] == "`":
-            return False
-    if " " in value:
+    if " " in value or "_" in value:
         return True
+    quoted = text[max(0, start - 1) : start] == text[end : end + 1] == "`"
+    if quoted and value.islower() and not (caseless or sure):
+        return False
     begin = text.rfind("\n", 0, start) + 1
     after = text.find("\n", end)
     typed = _TYPED.search(text, begin, start)
@@ -141,7 +148,7 @@ def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
         return False
     before = text[max(0, start - 64) : start].rstrip()[-1:]
     ordered = value.lower() in ORDERS and before in ("", *".!?:")
-    return value not in PROGRAMMING and (name.score >= _SURE or not ordered)
+    return value not in PROGRAMMING and (sure or not ordered)
 
 
 _SURE = 0.97

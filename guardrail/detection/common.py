@@ -14,7 +14,7 @@ PROGRAMMING = frozenset(
         *typing.__all__,
         *sys.stdlib_module_names,
         *(
-            "TODO FIXME NOTE XXX API SDK CLI Context Scope Tuple Enum Deque Mixin Field Validator "
+            "TODO FIXME NOTE XXX API SDK CLI Context Scope Tuple Enum Deque Mixin Validator "
             "Serializer Decorator Iterator Generator Coroutine Callback Middleware Endpoint Router "
             "Request Response Session Client Server Handler Logger Parser Lexer Token Tokenizer "
             "Schema Model Query Cursor Transaction Migration Alias Unpack Normalize Var Struct "
@@ -22,13 +22,13 @@ PROGRAMMING = frozenset(
             "Container Pod Node Cluster Namespace Ingress Docker Kubernetes Git GitHub GitLab "
             "Bash Zsh PowerShell Ruff Mypy Pytest Tox Poetry Conda Jupyter NumPy SciPy "
             "Pandas PyTorch TensorFlow Keras Scikit Django Flask FastAPI Starlette Pydantic "
-            "Uvicorn Gunicorn Celery Redis Kafka Postgres MySQL SQLite Mongo Nginx Apache Cython "
-            "Changelog Readme Roadmap Timezone Helpers Bump Deps Merch Foo Bar Baz Qux Lorem Ipsum "
+            "Uvicorn Gunicorn Redis Kafka Postgres MySQL SQLite Mongo Nginx Apache Cython "
+            "Changelog Readme Roadmap Timezone Helpers Bump Deps Foo Bar Baz Qux Lorem Ipsum "
             "ANSI ASCII JSON YAML TOML HTML HTTP REST gRPC OAuth JWT UUID UTC ETA README LICENSE "
-            "ASGI WSGI CI GPG IANA URIs URLs DOI HDFS Doc Docs Fields Shell Syntax Spinner "
-            "Sphinx Cloud Usage Setuptools Mac Quickstart Prerequisites Acknowledgements Builds "
-            "Revert Specifiers Decorators Tables Keys Emoji Chunked Precommit Lockfiles "
-            "Submodules Click Colab Chardet "
+            "ASGI WSGI CI GPG IANA URIs URLs DOI HDFS Docs Shell Syntax Spinner "
+            "Sphinx Usage Setuptools Quickstart Prerequisites Acknowledgements Builds "
+            "Revert Specifiers Decorators Tables Emoji Chunked Precommit Lockfiles "
+            "Submodules Colab Chardet "
             "pip ruff uv npm yarn cargo kubectl terraform ansible curl wget grep sed awk"
         ).split(),
     }

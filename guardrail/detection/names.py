@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,7 +60,7 @@ class Doubt:
     chance: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class NamesModel:
     """The weights of one model, ready to tag. `read` makes one; it may be shared by threads."""
 
@@ -139,15 +141,8 @@ class NamesModel:
         )
         looks = self._maxout(mixed, self._layers[0])
         fresh = dict(zip(missing, looks, strict=True))
-        # Only the model's own words are remembered: anything else may be somebody's.
-        seen.update(
-            (word, look)
-            for word, look in fresh.items()
-            if not word[0].isalnum()
-            or (
-                word[0].isalpha() and (form := norm(word[0])) in self._known and form in self._words
-            )
-        )
+        # A copy, for a row alone would keep the looks of the whole text in memory.
+        seen.update((word, look.copy()) for word, look in fresh.items() if self._is_common(word[0]))
         return [fresh[word] if word in fresh else seen[word] for word in words]
 
     def _is_common(self, token: str) -> bool:
@@ -156,8 +151,8 @@ class NamesModel:
         Anything else may be somebody's, and no text is kept.
         """
         form = norm(token)
-        return not token.isalnum() or (
-            token.isalpha() and form in self._known and form in self._words
+        return (form in self._known and form in self._words and not _NUMBER.search(token)) or (
+            len(token) == 1 and unicodedata.category(token)[0] in "PSZC"
         )
 
     def _maxout(self, inputs: Floats, layer: tuple[Floats, Floats, Floats, Floats]) -> Floats:
@@ -238,6 +233,7 @@ class NamesModel:
         return path[::-1]
 
 
+_NUMBER = re.compile(r"\d")
 _MOST_SEEN = 50_000
 _NEGLIGIBLE = 1e-3
 _IGNORED = 0.02

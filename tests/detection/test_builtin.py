@@ -189,3 +189,38 @@ def test_a_deployment_in_one_language_loads_one_model() -> None:
     assert ("PERSON", "Thomas Krüger") in found(
         "Den Betrag hatte Thomas Krüger freigegeben.", load_names(languages=["en"])
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("My boss MaryAnn resigned.", "MaryAnn"),
+        ("I met LeBron yesterday", "LeBron"),
+        ("Please write to JoAnn about her leave.", "JoAnn"),
+        ("LaToya and DeShawn came along today.", "LaToya"),
+        ("Ask `anna kovač` about it, He said.", "anna kovač"),
+        ("Anna_Kovač is late", "Anna_Kovač"),
+        ("My friend Celery moved out.", "Celery"),
+    ],
+)
+def test_somebody_whose_name_looks_like_code_is_found(text: str, name: str) -> None:
+    assert ("PERSON", name) in found(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("नासिर सिद्दीकी कल दिल्ली में थे।", "नासिर"),
+        ("اتصل مُحَمَّد السَّيِّد أمس.", "مُحَمَّد"),
+        ("Jose\u0301 Zxqwvut-Blorfin called 4711 times.", "Zxqwvut"),
+        ("Jose\u0301 Zxqwvut-Blorfin called 4711 times.", "4711"),
+    ],
+)
+def test_a_model_remembers_and_shows_nobody(text: str, secret: str) -> None:
+    names = NamesRecognizer(_fresh())
+    names.find(TextUnit(pointer="", text=text))
+    for model in names.models.values():
+        assert secret not in {token for token, _ in model._seen}
+        assert all(look.base is None for look in model._seen.values())
+        assert secret not in repr(model)
+    assert secret not in repr(names)
