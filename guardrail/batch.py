@@ -119,6 +119,11 @@ class TreatedLines:
     seen: frozenset[str]
 
 
+def _column(path: Sequence[object]) -> str | None:
+    """The column that a piece of a line belongs to; None, for all, where a line is no object."""
+    return path[0] if path and isinstance(path[0], str) else None
+
+
 def redact_lines(
     lines: Iterable[str],
     columns: Sequence[str] | None = None,
@@ -141,7 +146,7 @@ def redact_lines(
     seen: set[str] = set()
     for number, line in enumerate(lines):
         document = open_document(line, Format.JSON)
-        keys = [str(piece.path[0]) if piece.path else None for piece in document.pieces]
+        keys = [_column(piece.path) for piece in document.pieces]
         chosen = [
             at for at, key in enumerate(keys) if columns is None or key is None or key in columns
         ]
@@ -591,8 +596,8 @@ class _Opening:
     """What is opened: an array, the row and the name of each value, and where texts are put."""
 
     arrow: Any
-    array: Any
-    rows: Sequence[int]
+    array: Any = field(repr=False)
+    rows: Sequence[int] = field(repr=False)
     pointers: Sequence[str] = field(repr=False)
     found: list[_Strings]
 

@@ -282,11 +282,14 @@ def test_a_redactor_travels_without_a_key(tmp_path: Path) -> None:
 
 def test_lines_keep_their_spelling_and_numbers_are_seen() -> None:
     lines = [f'{{"a":"{MAIL}",  "b": "{MAIL}"}}\n', '{"a": {"phone_no": 493090182012}}\n', "\n"]
-    done = redact_lines([*lines, f"no JSON {MAIL}\n"], ["a"], redactor=REDACTOR)
+    done = redact_lines(
+        [*lines, f'[{{"b": "{MAIL}"}}]\n', f"no JSON {MAIL}\n"], ["a"], redactor=REDACTOR
+    )
     assert done.lines == (
         f'{{"a":"{GONE}",  "b": "{MAIL}"}}\n',
         '{"a": {"phone_no": "[PHONE REDACTED]"}}\n',
         "\n",
+        f'[{{"b": "{GONE}"}}]\n',
         f"no JSON {GONE}\n",
     )
     assert done.seen == {"a", "b"}

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -169,8 +170,15 @@ def _write(console: Console, one: Scanned, taxonomy: Taxonomy, *, text: bool) ->
 def _save(page: Path, document: str) -> None:
     """Writes a report that only its owner may read, for it holds what was found."""
     try:
-        with open(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(document.encode("utf-8", "replace"))
+        # A new file takes the place of an old one, whoever may read that.
+        handle, name = tempfile.mkstemp(dir=page.parent, prefix=f".{page.name}.")
+        try:
+            with open(handle, "wb") as file:
+                file.write(document.encode("utf-8", "replace"))
+            os.replace(name, page)
+        except BaseException:
+            os.unlink(name)
+            raise
     except OSError as error:
         fail(f"{page}: cannot be written: {error.strerror}", code=Code.USAGE)
 
