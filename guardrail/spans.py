@@ -37,24 +37,26 @@ def resolve(
 
 
 def _outermost(cluster: list[Finding]) -> list[Finding]:
-    """Without those that lie in another of the same entity, which is then as sure as they are.
+    """Without those that lie in others of the same entity, which are then as sure as they are.
 
     A model finds the parts of an address that a rule finds whole.
     """
     kept: list[Finding] = []
     for finding in sorted(cluster, key=lambda f: (f.span.start - f.span.end, f.span.start)):
-        for at, outer in enumerate(kept):
-            if (
-                outer.entity == finding.entity
-                and outer.span.start <= finding.span.start
-                and finding.span.end <= outer.span.end
-            ):
-                if finding.score > outer.score:
-                    kept[at] = replace(outer, score=finding.score)
-                break
-        else:
+        holders = [at for at, outer in enumerate(kept) if _holds(outer, finding)]
+        for at in holders:
+            kept[at] = replace(kept[at], score=max(kept[at].score, finding.score))
+        if not holders:
             kept.append(finding)
     return kept
+
+
+def _holds(outer: Finding, inner: Finding) -> bool:
+    return (
+        outer.entity == inner.entity
+        and outer.span.start <= inner.span.start
+        and inner.span.end <= outer.span.end
+    )
 
 
 def _settle(cluster: list[Finding], weight: Callable[[Finding], int]) -> list[Finding]:

@@ -96,6 +96,8 @@ def test_parts_of_what_is_found_whole_are_no_findings_of_their_own() -> None:
         Finding(entity="STREET_ADDRESS", span=Span(*ends), score=0.9, recognizer="model")
         for ends in ((0, 9), (11, 20))
     ]
+    shared = [one("A", 0, 4, 0.4), one("A", 1, 3, 0.5), one("A", 2, 6, 0.4), one("A", 3, 4, 0.9)]
+    assert resolve(shared) == (one("A", 0, 4, 0.9), one("A", 4, 6, 0.9))
     other = Finding(entity="PHONE_NUMBER", span=Span(18, 24), score=0.8, recognizer="phone")
     assert [(f.entity, f.span, f.score) for f in resolve([*parts, whole, other])] == [
         ("STREET_ADDRESS", Span(0, 20), 0.9),
