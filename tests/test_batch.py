@@ -22,7 +22,7 @@ from guardrail.batch import (
     treat_table,
 )
 from guardrail.detection.detector import build_detector
-from guardrail.errors import ConfigError, Refusal
+from guardrail.errors import ConfigError, NestedTooDeep, Refusal
 from guardrail.redaction import Redactor
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.keyed import KeyedPseudonyms
@@ -232,6 +232,15 @@ def test_or_becomes_null_and_the_rest_of_its_row_is_treated() -> None:
     assert done.table.to_pylist() == [{"a": "[CARD REDACTED]", "b": None, "c": None, "d": None}]
     assert done.withheld == 3
     assert done.table.schema == table.schema
+
+
+def test_a_cell_that_cannot_be_read_becomes_null_alone() -> None:
+    deep = f"write to erika%{'25' * 99}40example.com"
+    table = pa.table({"a": [deep, "x"], "b": [MAIL, MAIL]})
+    done = treat_table(table, redactor=REDACTOR, on_refusal="null")
+    assert done.table.to_pylist() == [{"a": None, "b": GONE}, {"a": "x", "b": GONE}]
+    with pytest.raises(NestedTooDeep, match="detection failed"):
+        redact_table(table, redactor=REDACTOR)
 
 
 def test_but_not_where_there_can_be_no_null() -> None:

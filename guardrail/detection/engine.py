@@ -22,7 +22,7 @@ from guardrail.detection.patterns import Rule, RuleSet, find
 from guardrail.detection.pieces import batches, pieces
 from guardrail.detection.recognizer import LIGHT, DoubtingRecognizer, Recognizer, examine_all, light
 from guardrail.detection.selection import Selection
-from guardrail.errors import DetectorUnavailable
+from guardrail.errors import DetectorUnavailable, NestedTooDeep
 from guardrail.spans import resolve
 from guardrail.types import Finding, Span, TextUnit
 
@@ -141,6 +141,7 @@ class RuleDetector:
         Raises:
             DetectorUnavailable: a recognizer failed, or all took too long. The cause is dropped,
                 since its message may hold the text.
+            NestedTooDeep: a text is encoded within itself too often.
         """
         selection = self.selection(app)
         return self._each(units, lambda text, read: selection.keep(text, read.findings))
@@ -179,8 +180,9 @@ class RuleDetector:
             return [answer(unit.text, one) for unit, one in zip(units, read, strict=True)]
         except Exception as error:
             failure = type(error).__name__
+            kind = NestedTooDeep if isinstance(error, NestedTooDeep) else DetectorUnavailable
         # Raised out here, where no handled error becomes its `__context__`.
-        raise DetectorUnavailable(f"detection failed ({failure})")
+        raise kind(f"detection failed ({failure})")
 
     def _read_all(self, units: Sequence[TextUnit]) -> list[Reading]:
         deadline = self.clock() + self.timeout
