@@ -81,11 +81,8 @@ class SpacyRecognizer:
         """What the pipeline's components say they may name; any label, where they do not say."""
         if not self.pipeline.pipe_names:
             return frozenset()
-        said = {
-            label for _, pipe in self.pipeline.pipeline for label in getattr(pipe, "labels", ())
-        }
-        known = said & self.labels.keys()
-        return frozenset(self.labels[label] for label in known or self.labels)
+        said = _labels(self.pipeline) or self.labels.keys()
+        return frozenset(entity for label, entity in self.labels.items() if label in said)
 
     @property
     def light(self) -> int:
@@ -127,7 +124,25 @@ def _spacy(name: str, options: NameOptions) -> SpacyRecognizer:
             ]
         ) from None
     labels = meaning(LABELS, options.labels)
+    said = _labels(pipeline)
+    if said and said.isdisjoint(labels):
+        raise ConfigError(
+            [
+                f"'spacy:{name}' names {', '.join(sorted(said))}; say in detection.labels which "
+                "entities they are"
+            ]
+        )
     return SpacyRecognizer(pipeline=pipeline, name=f"spacy:{name}", labels=labels)
+
+
+def _labels(pipeline: Language) -> set[str]:
+    """What the components that write `doc.ents` say they may name."""
+    return {
+        label
+        for name, component in pipeline.pipeline
+        if "doc.ents" in pipeline.get_pipe_meta(name).assigns
+        for label in getattr(component, "labels", ())
+    }
 
 
 def _blank(language: str, options: NameOptions) -> SpacyRecognizer:

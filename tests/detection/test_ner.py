@@ -113,6 +113,18 @@ def test_a_pipeline_reads_many_units_in_one_go_and_says_what_it_may_name(pipelin
     assert [len(list(findings)) for findings in find_all(recognizer, units)] == [1, 0, 2]
 
 
+def test_a_pipeline_of_unknown_labels_is_refused_until_they_are_explained(tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler")
+    assert isinstance(ruler, EntityRuler)
+    ruler.add_patterns([{"label": "MENSCH", "pattern": "Ada"}])
+    nlp.to_disk(tmp_path)
+    with pytest.raises(ConfigError, match=r"names MENSCH; say in detection\.labels"):
+        load_recognizers([f"spacy:{tmp_path}"], NameOptions())
+    seen = found("Ask Ada.", f"spacy:{tmp_path}", labels={"MENSCH": "PERSON"})
+    assert seen == [("PERSON", "Ada")]
+
+
 def test_a_label_of_a_pipeline_s_own_is_what_the_configuration_says(pipeline: Path) -> None:
     text = "Ask Mr. Byte."
     assert found(text, f"spacy:{pipeline}", exclude=["PERSON"]) == []
