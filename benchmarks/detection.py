@@ -1,8 +1,8 @@
 """How long guardrail takes to find what is personal in a text, beside Presidio's own engine.
 
-Both read the same texts in turn, in one process, with the same recognizers; what is counted is the
-time of the thread, so that whatever else the machine does falls on neither. Nothing leaves the
-machine, and nothing is looked up.
+Both read the same texts in turn, in one process on one core, with the same recognizers; what is
+counted is the time of the thread, so that whatever else the machine does falls on neither. Nothing
+leaves the machine, and nothing is looked up.
 
     python benchmarks/detection.py [--quick] [--json | --markdown]
 
@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is loaded
 
 import spacy
 from analyzer import presidio_engine

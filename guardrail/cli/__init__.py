@@ -72,7 +72,7 @@ app.add_typer(known.known, name="known")
 
 
 def main() -> None:
-    """The entry point of `guardrail`."""
+    """Runs the command that the process's arguments say."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an umlaut must not fail on an ASCII terminal
             stream.reconfigure(errors="replace")

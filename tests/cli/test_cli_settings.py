@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -226,6 +229,20 @@ def test_version(arguments: tuple[str, ...]) -> None:
     said = run(*arguments)
     assert said.exit_code == 0
     assert said.stdout == f"guardrail {metadata.version('guardrail-asgi')}\n"
+
+
+def test_a_process_of_its_own_does_its_sums_on_one_thread() -> None:
+    code = (
+        "import atexit, os, sys; import guardrail.__main__ as m; sys.argv[1:] = ['version']; "
+        "assert 'numpy' not in sys.modules; "
+        "said = lambda: print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS']); "
+        "atexit.register(said); m.main()"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines()[-1] == "True 1"
 
 
 @pytest.mark.parametrize(
