@@ -25,8 +25,11 @@ from typing import Any
 
 from prompts import prompt
 
-from guardrail.detection.known import ListBuilder, Spelling, key_of, load_known
-from guardrail.detection.known_sources import read_file
+from guardrail.detection.known.building import ListBuilder
+from guardrail.detection.known.finder import load_known
+from guardrail.detection.known.keys import key_of
+from guardrail.detection.known.sources import read_file
+from guardrail.detection.known.spelling import Spelling
 from guardrail.types import TextUnit
 
 SECRET = "benchmark-" * 4

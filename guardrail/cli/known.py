@@ -20,19 +20,12 @@ from rich.table import Table
 from rich.text import Text
 
 from guardrail.cli.terminal import CODES, AsJson, Code, fail, out, told, write_json
-from guardrail.detection.known import (
-    Header,
-    ListBuilder,
-    Spelling,
-    key_of,
-    load_known,
-    make_key_file,
-    open_list,
-    read_header,
-    read_key_file,
-    remove_value,
-)
-from guardrail.detection.known_sources import FORMATS, LIST, read_database, read_file
+from guardrail.detection.known.building import ListBuilder, remove_value
+from guardrail.detection.known.file import Header, open_list, read_header
+from guardrail.detection.known.finder import load_known
+from guardrail.detection.known.keys import key_of, make_key_file, read_key_file
+from guardrail.detection.known.sources import FORMATS, LIST, read_database, read_file
+from guardrail.detection.known.spelling import Spelling
 from guardrail.detection.normalize import readings
 from guardrail.errors import ConfigError
 from guardrail.taxonomy import load_taxonomy

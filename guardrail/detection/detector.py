@@ -12,7 +12,7 @@ from guardrail.detection.cues import OPTIONAL_ENTITIES, cue_rules
 from guardrail.detection.custom import load_custom_rules
 from guardrail.detection.engine import Detector, RuleDetector, field_name
 from guardrail.detection.identifiers import identifier_rules, without_loopback
-from guardrail.detection.known import load_known
+from guardrail.detection.known.finder import load_known
 from guardrail.detection.labels import ORGANIZATION
 from guardrail.detection.lists import AllowList, deny_rules
 from guardrail.detection.ner import NameOptions, load_recognizers

@@ -14,20 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.detection.detector import RuleDetector, build_detector
-from guardrail.detection.known import (
-    KnownListUnavailable,
-    KnownPeople,
-    ListBuilder,
-    Spelling,
-    entries,
-    fingerprint,
-    key_of,
-    load_known,
-    open_list,
-    read_header,
-    read_key_file,
-    remove_value,
-)
+from guardrail.detection.known.building import ListBuilder, remove_value
+from guardrail.detection.known.file import KnownListUnavailable, open_list, read_header
+from guardrail.detection.known.finder import KnownPeople, load_known
+from guardrail.detection.known.keys import fingerprint, key_of, read_key_file
+from guardrail.detection.known.spelling import Spelling, entries
 from guardrail.errors import ConfigError
 from guardrail.types import TextUnit
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.detection.known_sources import columns_of, read_database, read_file
+from guardrail.detection.known.sources import columns_of, read_database, read_file
 from guardrail.errors import ConfigError
 
 ADA = [
