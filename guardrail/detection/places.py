@@ -396,12 +396,15 @@ def place_rules() -> list[Rule]:
         ),
         _rule(
             "address-lower-case",
-            r"(?<![\w.,:/$€£%+=-])\d{1,5}[a-z]?[ ](?:[\p{Ll}'’]{2,16}[ ]){1,3}"
-            r"(?:street|avenue|road|lane|boulevard|blvd|drive|terrace|crescent|ave|rd|ln|"
-            r"st)(?![\p{L}\d])\.?"
-            rf"(?:,?[ ](?:apt|unit|suite|flat)[ .#]{{0,2}}\d{{1,5}}[a-z]?(?![\p{{L}}\d]))?"
+            r"(?<![\w.,:/$€£%+=-])\d{1,5}[a-z]?[ ](?:\d{1,5}[ ])?(?:[\p{Ll}'’]{2,16}[ ]){0,3}"
+            r"(?:(?<=\p{Ll}[ ])(?:street|avenue|road|lane|boulevard|blvd|drive|terrace|crescent|"
+            r"ave|rd|ln|st)(?![\p{L}\d])\.?"
+            r"(?:,?[ ](?:apt|unit|suite|flat)[ .#]{0,2}\d{1,5}[a-z]?(?![\p{L}\d]))?|"
+            r"[\p{Ll}'’]{2,16}(?:[ ]\d{1,5})?,?\s{1,5}(?:apt|suite)\.?[ ]\d{1,5}[a-z]?"
+            r"(?![\p{L}\d]))"
             rf"{_LOWER_TOWN}{_END}",
-            words="street avenue road lane boulevard blvd drive terrace crescent ave rd ln st",
+            words="street avenue road lane boulevard blvd drive terrace crescent ave rd ln st apt "
+            "suite",
             validate=_is_lower_street,
             scope=Scope.DIGITS,
         ),

@@ -94,6 +94,27 @@ def test_one_finding_covers_the_whole_address(address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "14 elm grove st, leeds",
+        "350 linden avenue apt 4b",
+        "81 74 harbour street",
+        "9 birkenfeld suite 501",
+        "2280 rantatie 7 apt. 12",
+    ],
+)
+def test_addresses_in_lower_case_are_found_too(address: str) -> None:
+    assert ("STREET_ADDRESS", address) in found(f"send it to {address}\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["run 3 tests of suite 12", "5 men in apt 7", "4 walked down a road"]
+)
+def test_numbers_and_words_are_no_address(text: str) -> None:
+    assert "STREET_ADDRESS" not in {entity for entity, _ in found(text)}
+
+
+@pytest.mark.parametrize(
     ("entity", "value", "around"),
     [
         ("ZIP_CODE", "90210", "zip code: {}"),
