@@ -84,16 +84,9 @@ class _Outgoing:
         path = _known_path(request.url.path)
         headers = tuple((k.lower(), v) for k, v in request.headers.raw)
         exchange, refusal = open_exchange(
-            self.built, door=Door.TRANSPORT, app=self.app, headers=headers, target=target
+            self.built, door=Door.TRANSPORT, app=self.app, headers=headers, path=path, target=target
         )
-        if target is None:
-            return exchange, None, replace(_UNKNOWN, path=path)
-        if refusal:
-            refused = RequestRefused(
-                status=refusal.status, code=refusal.code, message=refusal.message, path=path
-            )
-            return exchange, target, refused
-        return exchange, target, None
+        return exchange, target, refusal if target else replace(_UNKNOWN, path=path)
 
     def _target(self, url: str) -> Route | None:
         """The endpoint with the longest base URL that the address begins with."""
