@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +27,7 @@ from guardrail.cli.detecting import (
     load_finder,
 )
 from guardrail.cli.inputs import STDIN, Binary, Input, encode, inputs, read
+from guardrail.cli.outputs import rewriting
 from guardrail.cli.report import counted
 from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores
 from guardrail.cli.tables import PROBLEMS, Workers, is_table, redact_file
@@ -447,17 +446,8 @@ def _write(data: bytes, target: Path | None) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        if target.exists():
-            shutil.copymode(target, name)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with rewriting(target) as path:
+        path.write_bytes(data)
 
 
 def _save_vault(path: Path, vault: Vault) -> None:

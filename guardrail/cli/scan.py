@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from guardrail.cli.detecting import (
 )
 from guardrail.cli.findings import Scanned, scan_document, scan_input
 from guardrail.cli.inputs import STDIN, Binary, Input, decode, inputs
+from guardrail.cli.outputs import replacing
 from guardrail.cli.report import Totals, html, plain, show, summary
 from guardrail.cli.terminal import Code, complain, fail, out, progress_bar, told
 from guardrail.documents import Format, open_document
@@ -171,14 +171,8 @@ def _save(page: Path, document: str) -> None:
     """Writes a report that only its owner may read, for it holds what was found."""
     try:
         # A new file takes the place of an old one, whoever may read that.
-        handle, name = tempfile.mkstemp(dir=page.parent, prefix=f".{page.name}.")
-        try:
-            with open(handle, "wb") as file:
-                file.write(document.encode("utf-8", "replace"))
-            os.replace(name, page)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with replacing(page) as path:
+            path.write_bytes(document.encode("utf-8", "replace"))
     except OSError as error:
         fail(f"{page}: cannot be written: {error.strerror}", code=Code.USAGE)
 
