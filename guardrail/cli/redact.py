@@ -26,10 +26,10 @@ from guardrail.cli.detecting import (
     Without,
     load_finder,
 )
-from guardrail.cli.inputs import STDIN, Binary, Input, encode, inputs, read
+from guardrail.cli.inputs import STDIN, Binary, Input, encode, read
 from guardrail.cli.outputs import rewriting
 from guardrail.cli.report import counted
-from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores
+from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores, listed
 from guardrail.cli.tables import PROBLEMS, Workers, is_table, redact_file
 from guardrail.cli.terminal import Code, complain, fail, progress_bar, told
 from guardrail.destinations import Journey
@@ -246,7 +246,7 @@ def redact(
             judge=judging(taxonomy) if judging else pseudonymise,
             grammar=Grammar(words=taxonomy.vocabulary) if vault else None,
         )
-        found = _inputs(paths, Format.JSONL if jsonl else form, include or (), exclude or ())
+        found = listed(paths, Format.JSONL if jsonl else form, include or (), exclude or ())
         targets = _targets(found, output, in_place=in_place)
         entries = Vault() if vault else None
         tally = _Tally()
@@ -307,15 +307,6 @@ def _judging(
 
 
 # ── where from and where to ──────────────────────────────────────────────────────────────────────
-
-
-def _inputs(
-    paths: Sequence[str], form: Format | None, include: Sequence[str], exclude: Sequence[str]
-) -> list[Input]:
-    try:
-        return list(inputs(paths, form=form, include=include, exclude=exclude))
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code=Code.USAGE)
 
 
 def _targets(found: Sequence[Input], output: Path | None, *, in_place: bool) -> dict[Input, Path]:

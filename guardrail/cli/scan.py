@@ -131,10 +131,7 @@ def scan(
     shown = not as_json and (console.is_terminal if text is None else text)
     with told():
         _, taxonomy = _equipment(asked)
-        try:
-            found = list(inputs(paths, form=form, include=include or (), exclude=exclude or ()))
-        except OSError as error:
-            fail(f"{error.filename}: {error.strerror}", code=Code.USAGE)
+        found = listed(paths, form, include or (), exclude or ())
         totals, kept = Totals(), []
         watched = console if console.is_terminal and not as_json else Console(stderr=True)
         excerpts = shown or page is not None
@@ -157,6 +154,16 @@ def scan(
     if totals.problems:
         raise typer.Exit(Code.USAGE)
     raise typer.Exit(Code.FAILED if totals.findings else Code.OK)
+
+
+def listed(
+    paths: Sequence[str], form: Format | None, include: Sequence[str], exclude: Sequence[str]
+) -> list[Input]:
+    """Gives all inputs, or ends the command where one cannot be had."""
+    try:
+        return list(inputs(paths, form=form, include=include, exclude=exclude))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", code=Code.USAGE)
 
 
 def _write(console: Console, one: Scanned, taxonomy: Taxonomy, *, text: bool) -> None:
