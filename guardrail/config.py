@@ -425,10 +425,7 @@ def build(config: Config) -> Built:
         AuditUnavailable: the audit log cannot be opened for writing.
     """
     regions = load_regions(config.regions.directory or default_directory("regions"))
-    try:
-        taxonomy = load_taxonomy(config.detection.entities)
-    except ValueError as error:
-        raise ConfigError([f"detection.entities: {error}"]) from None
+    taxonomy = configured_taxonomy(config.detection)
     routes = tuple(_route(name, one) for name, one in config.endpoints.items())
     apps = {name: _app(name, one) for name, one in config.apps.items()}
     policies = load_policies(
@@ -471,6 +468,18 @@ def build(config: Config) -> Built:
             for name, one in config.endpoints.items()
         },
     )
+
+
+def configured_taxonomy(found: DetectionConfig) -> Taxonomy:
+    """Gives the taxonomy, with the rows that `[detection]` adds to it.
+
+    Raises:
+        ConfigError: a row is wrong.
+    """
+    try:
+        return load_taxonomy(found.entities)
+    except ValueError as error:
+        raise ConfigError([f"detection.entities: {error}"]) from None
 
 
 def configured_detector(

@@ -58,9 +58,10 @@ def open_exchange(
     door: Door,
     app: App,
     headers: Headers,
+    path: str = "",
     target: Route | None = None,
-) -> tuple[Exchange, Refusal | None]:
-    """Gives a new exchange, and why its headers must be refused, if they must."""
+) -> tuple[Exchange, RequestRefused | None]:
+    """Gives a new exchange, and the refusal of a request to `path` whose headers are wrong."""
     exchange_id, at = new_id(), now()
     named = [(k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in headers]
     vocabulary = built.deployment.guard.policies.vocabulary
@@ -70,7 +71,9 @@ def open_exchange(
             app, headers=named, vocabulary=vocabulary, exchange=exchange_id, now=at
         )
     except Refusal as error:
-        refusal = error
+        refusal = RequestRefused(
+            status=error.status, code=error.code, message=error.message, path=path
+        )
         context = derive_context(
             app, headers=(), vocabulary=vocabulary, exchange=exchange_id, now=at
         )

@@ -84,16 +84,9 @@ class _Outgoing:
         path = _known_path(request.url.path)
         headers = tuple((k.lower(), v) for k, v in request.headers.raw)
         exchange, refusal = open_exchange(
-            self.built, door=Door.TRANSPORT, app=self.app, headers=headers, target=target
+            self.built, door=Door.TRANSPORT, app=self.app, headers=headers, path=path, target=target
         )
-        if target is None:
-            return exchange, None, replace(_UNKNOWN, path=path)
-        if refusal:
-            refused = RequestRefused(
-                status=refusal.status, code=refusal.code, message=refusal.message, path=path
-            )
-            return exchange, target, refused
-        return exchange, target, None
+        return exchange, target, refusal if target else replace(_UNKNOWN, path=path)
 
     def _target(self, url: str) -> Route | None:
         """The endpoint with the longest base URL that the address begins with."""
@@ -122,8 +115,8 @@ class _Outgoing:
             envelope=(*filter(None, path.split("/")), *spoken),
         )
 
-    def address(self, request: Any, target: Route, forward: Forward) -> tuple[str, list[Any]]:
-        """Where a permitted request goes, and its headers; the local model's own when diverted."""
+    def onward(self, hx: Any, request: Any, target: Route, forward: Forward) -> Any:
+        """The request as it may leave: to its address, or to the local model when diverted."""
         upstream = self.built.upstreams[target.endpoint.id]
         suffix = str(request.url.copy_with(query=None)).removeprefix(upstream.url)
         headers = [
@@ -139,7 +132,13 @@ class _Outgoing:
             if upstream.key:
                 headers.append(("authorization", f"Bearer {upstream.key.get_secret_value()}"))
         query = f"?{forward.query.decode('ascii')}" if forward.query else ""
-        return f"{upstream.url}{suffix}{query}", headers
+        return hx.Request(
+            request.method,
+            f"{upstream.url}{suffix}{query}",
+            headers=headers,
+            content=forward.body or None,
+            extensions=request.extensions,
+        )
 
 
 def _known_path(path: str) -> str:
@@ -259,14 +258,7 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
             forward = _feed(exchange, event, said, self._log)
             if forward is None:
                 return _response(hx, said)
-            url, headers = self._shared.address(request, target, forward)
-            onward = hx.Request(
-                request.method,
-                url,
-                headers=headers,
-                content=forward.body or None,
-                extensions=request.extensions,
-            )
+            onward = self._shared.onward(hx, request, target, forward)
             try:
                 answer = self._inner.handle_request(onward)
             except hx.TransportError:
@@ -328,14 +320,7 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
             forward = await _feed_async(self._built, exchange, event, said)
             if forward is None:
                 return _response(hx, said)
-            url, headers = self._shared.address(request, target, forward)
-            onward = hx.Request(
-                request.method,
-                url,
-                headers=headers,
-                content=forward.body or None,
-                extensions=request.extensions,
-            )
+            onward = self._shared.onward(hx, request, target, forward)
             try:
                 answer = await self._inner.handle_async_request(onward)
             except hx.TransportError:

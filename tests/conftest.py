@@ -29,6 +29,12 @@ def stays_on_this_machine() -> Iterator[None]:
     assert attempts == ()
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all tests of a module share."""
+    return tmp_path_factory.mktemp("guardrail")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

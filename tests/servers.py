@@ -44,6 +44,23 @@ PLANTED = (EMAIL, IBAN, NAME, "Süßmilch", PHONE)
 PROMPT = f"My name is {NAME}, mail {EMAIL}, call {PHONE}, IBAN {IBAN}."
 
 
+def user(text: str) -> Any:
+    """The messages of a user who says one thing."""
+    return [{"role": "user", "content": text}]
+
+
+PICTURE: Any = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": PROMPT},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+        ],
+    }
+]
+"""The messages of a user who shows a picture, in which nobody can tell what is personal."""
+
+
 def forms(value: str) -> set[bytes]:
     """The spellings in which a value could have slipped out."""
     escaped = json.dumps(value)[1:-1]
@@ -145,9 +162,15 @@ class Model:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self.act = Act()
         self.left = threading.Event()
+        self.reset()
+
+    def reset(self) -> None:
+        """Makes it as good as new: it has seen nothing and has its manners back."""
+        self.act = Act()
         self.before_answer: Callable[[], object] = lambda: None
+        self.seen.clear()
+        self.left.clear()
 
     @property
     def last(self) -> Seen:

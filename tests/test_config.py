@@ -454,11 +454,6 @@ def test_the_middleware_may_name_any_app() -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("build")
-
-
-@pytest.fixture(scope="module")
 def built(folder: Path) -> Any:
     made = build(
         load_config(

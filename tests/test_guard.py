@@ -273,6 +273,13 @@ def test_what_nobody_classified_never_leaves() -> None:
 CARD = "4111111111111111"
 MAIL = "alice@example.com"
 
+
+def calling(arguments: str) -> bytes:
+    """A request whose model has called a tool."""
+    calls = [{"function": {"name": "f", "arguments": arguments}}]
+    return chat("x", messages=[{"role": "assistant", "tool_calls": calls}])
+
+
 PLACES: dict[str, bytes] = {
     "a number of a field": b'{"model":"gpt-4o","seed":%s,"messages":[]}' % CARD.encode(),
     "a bias": b'{"model":"gpt-4o","messages":[],"logit_bias":{"1":%s}}' % CARD.encode(),
@@ -284,56 +291,10 @@ PLACES: dict[str, bytes] = {
     "a key of a message": b'{"model":"gpt-4o","messages":[{"role":"user","%s":1}]}' % CARD.encode(),
     "a key in an option": b'{"model":"gpt-4o","messages":[],"stream_options":{"%s":1}}'
     % CARD.encode(),
-    "tool arguments": chat(
-        "x",
-        messages=[
-            {
-                "role": "assistant",
-                "tool_calls": [{"function": {"name": "f", "arguments": f'{{"n": {CARD}}}'}}],
-            }
-        ],
-    ),
-    "tool arguments, escaped": chat(
-        "x",
-        messages=[
-            {
-                "role": "assistant",
-                "tool_calls": [
-                    {
-                        "function": {
-                            "name": "f",
-                            "arguments": f'{{"n": "\\u0034\\u0031{CARD[2:]}"}}',
-                        }
-                    }
-                ],
-            }
-        ],
-    ),
-    "tool arguments twice over": chat(
-        "x",
-        messages=[
-            {
-                "role": "assistant",
-                "tool_calls": [
-                    {
-                        "function": {
-                            "name": "f",
-                            "arguments": json.dumps({"n": json.dumps({"n": CARD})}),
-                        }
-                    }
-                ],
-            }
-        ],
-    ),
-    "tool arguments that are cut": chat(
-        "x",
-        messages=[
-            {
-                "role": "assistant",
-                "tool_calls": [{"function": {"name": "f", "arguments": f'{{"n": "{CARD}'}}],
-            }
-        ],
-    ),
+    "tool arguments": calling(f'{{"n": {CARD}}}'),
+    "tool arguments, escaped": calling(f'{{"n": "\\u0034\\u0031{CARD[2:]}"}}'),
+    "tool arguments twice over": calling(json.dumps({"n": json.dumps({"n": CARD})})),
+    "tool arguments that are cut": calling(f'{{"n": "{CARD}'),
     "a tool's schema": chat(
         "x",
         tools=[
@@ -374,9 +335,7 @@ def test_a_card_number_leaves_from_no_place(place: str) -> None:
     ],
 )
 def test_escapes_hide_nothing_in_tool_arguments(text: str) -> None:
-    calls = [{"function": {"name": "f", "arguments": text}}]
-    body = chat("x", messages=[{"role": "assistant", "tool_calls": calls}])
-    story = tell(open_exchange(), post(body))
+    story = tell(open_exchange(), post(calling(text)))
     sent = story.forwarded.decode() if story.forwards else ""
     assert "alice" not in sent
 

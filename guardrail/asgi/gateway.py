@@ -15,7 +15,7 @@ import httpx
 from anyio.abc import TaskGroup
 from starlette.types import Receive, Scope, Send
 
-from guardrail.asgi.shell import Gone, Performer, Torn, read_request
+from guardrail.asgi.shell import Gone, Performer, Torn, lowered, read_request
 from guardrail.config import Built, Upstream
 from guardrail.context import App
 from guardrail.exchange import (
@@ -100,7 +100,7 @@ class Gateway:
         )
 
     async def _models(self, scope: Scope, send: Send) -> None:
-        if self._caller(_lowered(scope)) is None:
+        if self._caller(lowered(scope)) is None:
             await _send_json(
                 send,
                 401,
@@ -138,15 +138,19 @@ class Gateway:
         return self._built.apps[found] if found else None
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _lowered(scope)
+        headers = lowered(scope)
+        path: str = scope["path"]
         caller = self._caller(headers)
         some = next(iter(self._built.apps.values()))
         nobody = replace(some, principal=Principal(id="anonymous"), origin="")
         exchange, refusal = open_exchange(
-            self._built, door=Door.GATEWAY, app=caller or nobody, headers=headers if caller else ()
+            self._built,
+            door=Door.GATEWAY,
+            app=caller or nobody,
+            headers=headers if caller else (),
+            path=path,
         )
         performer = Performer(self._built, exchange, send)
-        path: str = scope["path"]
         request: RequestReceived | RequestRefused
         if path not in self._paths or scope["method"] != "POST":
             known = ", ".join(sorted(self._paths))
@@ -161,9 +165,7 @@ class Gateway:
                 status=401, code="invalid_api_key", message=_UNAUTHORISED, path=path
             )
         elif refusal:
-            request = RequestRefused(
-                status=refusal.status, code=refusal.code, message=refusal.message, path=path
-            )
+            request = refusal
         else:
             limits = self._built.config.limits
             try:
@@ -230,10 +232,6 @@ class Gateway:
 
 
 _UNAUTHORISED = "present this app's key as a bearer token"
-
-
-def _lowered(scope: Scope) -> Headers:
-    return tuple((k.lower(), v) for k, v in scope["headers"])
 
 
 def _address(upstream: Upstream, path: str, query: bytes) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from guardrail.asgi.shell import Gone, Performer, Torn, read_request
+from guardrail.asgi.shell import Gone, Performer, Torn, lowered, read_request
 from guardrail.config import Built, Config, build, load_config
 from guardrail.context import PREFIX
 from guardrail.errors import ConfigError
@@ -23,7 +23,6 @@ from guardrail.exchange import (
     ChunkReceived,
     Door,
     Forward,
-    Headers,
     PeerGone,
     RequestReceived,
     RequestRefused,
@@ -111,19 +110,17 @@ class Guardrail:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         limits = self._built.config.limits
-        headers: Headers = tuple((k.lower(), v) for k, v in scope["headers"])
         exchange, refusal = open_exchange(
-            self._built, door=Door.MIDDLEWARE, app=self._caller, headers=headers
+            self._built,
+            door=Door.MIDDLEWARE,
+            app=self._caller,
+            headers=lowered(scope),
+            path=scope["path"],
         )
         performer = Performer(self._built, exchange, send)
         request: RequestReceived | RequestRefused
         if refusal:
-            request = RequestRefused(
-                status=refusal.status,
-                code=refusal.code,
-                message=refusal.message,
-                path=scope["path"],
-            )
+            request = refusal
         else:
             try:
                 request = await read_request(

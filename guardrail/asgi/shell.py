@@ -30,6 +30,11 @@ class Gone(Exception):
     """The client disconnected before its request was complete."""
 
 
+def lowered(scope: Scope) -> Headers:
+    """The headers of a request, their names in lower case."""
+    return tuple((k.lower(), v) for k, v in scope["headers"])
+
+
 async def read_request(
     scope: Scope, receive: Receive, *, limit: int, timeout_s: float
 ) -> RequestReceived | RequestRefused:
@@ -39,7 +44,7 @@ async def read_request(
         Gone: the client disconnected.
     """
     path: str = scope["path"]
-    headers: Headers = tuple((k.lower(), v) for k, v in scope["headers"])
+    headers = lowered(scope)
     too_large = RequestRefused(
         status=413,
         code="body_too_large",

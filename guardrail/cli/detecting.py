@@ -10,11 +10,11 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from guardrail.config import DetectionConfig, configured_detector, load_config
+from guardrail.config import DetectionConfig, configured_detector, configured_taxonomy, load_config
 from guardrail.detection.detector import RuleDetector
 from guardrail.errors import ConfigError
 from guardrail.redaction import Finder
-from guardrail.taxonomy import Taxonomy, load_taxonomy
+from guardrail.taxonomy import Taxonomy
 from guardrail.types import Finding, TextUnit
 
 MaybeConfig = Annotated[
@@ -135,10 +135,7 @@ def load_detector(told: Detecting) -> tuple[RuleDetector, Taxonomy]:
         ConfigError: the configuration cannot be used.
     """
     settings = told.settings()
-    try:
-        taxonomy = load_taxonomy(settings.entities)
-    except ValueError as error:
-        raise ConfigError([f"detection.entities: {error}"]) from None
+    taxonomy = configured_taxonomy(settings)
     detector = configured_detector(settings, taxonomy=taxonomy)
     return replace(detector, timeout=max(_PATIENCE_S, detector.timeout)), taxonomy
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,9 +26,10 @@ from guardrail.cli.detecting import (
     Without,
     load_finder,
 )
-from guardrail.cli.inputs import STDIN, Binary, Input, encode, inputs, read
+from guardrail.cli.inputs import STDIN, Binary, Input, encode, read
+from guardrail.cli.outputs import rewriting
 from guardrail.cli.report import counted
-from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores
+from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores, listed
 from guardrail.cli.tables import PROBLEMS, Workers, is_table, redact_file
 from guardrail.cli.terminal import Code, complain, fail, progress_bar, told
 from guardrail.destinations import Journey
@@ -247,7 +246,7 @@ def redact(
             judge=judging(taxonomy) if judging else pseudonymise,
             grammar=Grammar(words=taxonomy.vocabulary) if vault else None,
         )
-        found = _inputs(paths, Format.JSONL if jsonl else form, include or (), exclude or ())
+        found = listed(paths, Format.JSONL if jsonl else form, include or (), exclude or ())
         targets = _targets(found, output, in_place=in_place)
         entries = Vault() if vault else None
         tally = _Tally()
@@ -308,15 +307,6 @@ def _judging(
 
 
 # ── where from and where to ──────────────────────────────────────────────────────────────────────
-
-
-def _inputs(
-    paths: Sequence[str], form: Format | None, include: Sequence[str], exclude: Sequence[str]
-) -> list[Input]:
-    try:
-        return list(inputs(paths, form=form, include=include, exclude=exclude))
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code=Code.USAGE)
 
 
 def _targets(found: Sequence[Input], output: Path | None, *, in_place: bool) -> dict[Input, Path]:
@@ -447,17 +437,8 @@ def _write(data: bytes, target: Path | None) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        if target.exists():
-            shutil.copymode(target, name)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with rewriting(target) as path:
+        path.write_bytes(data)
 
 
 def _save_vault(path: Path, vault: Vault) -> None:

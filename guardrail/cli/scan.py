@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from guardrail.cli.detecting import (
 )
 from guardrail.cli.findings import Scanned, scan_document, scan_input
 from guardrail.cli.inputs import STDIN, Binary, Input, decode, inputs
+from guardrail.cli.outputs import replacing
 from guardrail.cli.report import Totals, html, plain, show, summary
 from guardrail.cli.terminal import Code, complain, fail, out, progress_bar, told
 from guardrail.documents import Format, open_document
@@ -131,10 +131,7 @@ def scan(
     shown = not as_json and (console.is_terminal if text is None else text)
     with told():
         _, taxonomy = _equipment(asked)
-        try:
-            found = list(inputs(paths, form=form, include=include or (), exclude=exclude or ()))
-        except OSError as error:
-            fail(f"{error.filename}: {error.strerror}", code=Code.USAGE)
+        found = listed(paths, form, include or (), exclude or ())
         totals, kept = Totals(), []
         watched = console if console.is_terminal and not as_json else Console(stderr=True)
         excerpts = shown or page is not None
@@ -159,6 +156,16 @@ def scan(
     raise typer.Exit(Code.FAILED if totals.findings else Code.OK)
 
 
+def listed(
+    paths: Sequence[str], form: Format | None, include: Sequence[str], exclude: Sequence[str]
+) -> list[Input]:
+    """Gives all inputs, or ends the command where one cannot be had."""
+    try:
+        return list(inputs(paths, form=form, include=include, exclude=exclude))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", code=Code.USAGE)
+
+
 def _write(console: Console, one: Scanned, taxonomy: Taxonomy, *, text: bool) -> None:
     if text:
         show(console, one, taxonomy)
@@ -171,14 +178,8 @@ def _save(page: Path, document: str) -> None:
     """Writes a report that only its owner may read, for it holds what was found."""
     try:
         # A new file takes the place of an old one, whoever may read that.
-        handle, name = tempfile.mkstemp(dir=page.parent, prefix=f".{page.name}.")
-        try:
-            with open(handle, "wb") as file:
-                file.write(document.encode("utf-8", "replace"))
-            os.replace(name, page)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with replacing(page) as path:
+            path.write_bytes(document.encode("utf-8", "replace"))
     except OSError as error:
         fail(f"{page}: cannot be written: {error.strerror}", code=Code.USAGE)
 

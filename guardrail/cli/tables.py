@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
-import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from guardrail.batch import TableRedactor, TableSpec, load_pyarrow, text_columns
+from guardrail.cli.outputs import rewriting
 from guardrail.errors import ConfigError, Refusal, Unavailable
 
 ROWS = 512
@@ -107,7 +106,7 @@ def redact_file(
     """
     failure = ""
     try:
-        with _replacing(target) as path:
+        with rewriting(target) as path:
             if Path(source).suffix.lower() in _LINES:
                 return _lines(source, path, workers, advance)
             return _table(source, path, workers, advance)
@@ -120,22 +119,6 @@ def redact_file(
     except ValueError as error:  # Arrow's is one; its message may quote the file
         failure = f"cannot be read as a table ({type(error).__name__})"
     raise Unreadable(failure)
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A file to write, which takes the target's place when all is well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    try:
-        yield Path(name)
-        if target.exists():
-            shutil.copymode(target, name)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,13 @@ it is (`DATADOG_API_KEY=…`, `the Datadog key: …`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from guardrail.detection.patterns import Rule, Scope, Validator
 
 BEFORE = r"(?<![^\W_])"
 """A token begins where a word does; `_` separates words."""
@@ -16,31 +21,72 @@ AT_WORD = r"(?<![^\W_].)"
 """`BEFORE`, said after the first character: the engine finds a character sooner than a look."""
 _AT_RUN = r"(?<![A-Za-z0-9].)"
 AFTER = r"(?![A-Za-z0-9])"
-UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 """Scripts that put no space before a token, as members of a set."""
 
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 
+def entropy(value: str) -> float:
+    """Shannon entropy in bits per code point."""
+    counts = Counter(value)
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+
+
+_EXAMPLE = re.compile(r"EXAMPLE|(?i:your)[_-]|[_-](?i:your)[_-]|(.)\1{9}|[xX]{6}|\*{4}")
+"""What documentation writes in a token that has a format of its own.
+
+AWS documents keys that end in EXAMPLE and open nothing. Everything narrower than this is found.
+"""
+_MIXED = re.compile(r"\d|[a-z][A-Z]|[A-Z][a-z]+[A-Z]")
+
+
+def looks_issued(value: str) -> bool | None:
+    """False for what documentation writes in place of a token, and for hyphenated words."""
+    if _EXAMPLE.search(value.lstrip("A")) or not _MIXED.search(value[4:]):
+        return False
+    return None if entropy(value) >= 2.5 else False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """One format: what finds it, and the page on which the issuer describes it.
+    """One kind of credential: what finds it, and the page on which it is described.
 
-    `words` are lower-case words of which a text must hold one, `requires` strings of which it must
-    hold one; `group` is the part of a match that is the credential.
+    `service` is who issues it, empty where people and programs write it down. `words` are
+    lower-case words of which a text must hold one, `requires` strings of which it must hold one;
+    `group` is the part of a match that is the credential.
     """
 
     entity: str
-    service: str
     name: str
     pattern: str
     source: str
-    words: frozenset[str] = frozenset()
+    service: str = ""
+    words: str = ""
     requires: tuple[str, ...] = ()
     group: int = 0
+    score: float = 0.95
+    scope: Scope = Scope.ANYWHERE
+    validate: Validator | None = looks_issued
+
+    def rule(self) -> Rule:
+        """Gives the rule that finds it; each match is certain enough to stand alone."""
+        return Rule(
+            entity=self.entity,
+            name=self.name,
+            pattern=self.pattern,
+            score=self.score,
+            group=self.group,
+            words=frozenset(self.words.split()),
+            requires=self.requires,
+            scope=self.scope,
+            validate=self.validate,
+        )
 
 
-_PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
+_Rows = tuple[tuple[str, str, str, str, str, str], ...]
+
+_PREFIXED: _Rows = (
     # entity, service, name, words, pattern, source
     # ── models ───────────────────────────────────────────────────────────────────────────────────
     (
@@ -732,7 +778,7 @@ _PREFIXED: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
 )
 
-_BARE: tuple[tuple[str, str, str, str, str, str], ...] = (
+_BARE: _Rows = (
     # entity, service, name, strings of which a text must hold one, pattern, source
     (
         "API_KEY",
@@ -928,7 +974,7 @@ _BARE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
 )
 
-_NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
+_NAMED: _Rows = (
     # entity, service, name, words that name it, shape of the value, source
     (
         "API_KEY",
@@ -1165,7 +1211,6 @@ _NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
 )
 
 _THING = r"(?i:key|token|secret|password|passwd|pwd|auth|credential|dsn)"
-_QUOTE = r"[\"'`]"
 
 
 def _led(pattern: str, look: str) -> str:
@@ -1190,46 +1235,56 @@ def _named_pattern(words: str, shape: str) -> str:
     )
 
 
+_TABLES: tuple[tuple[_Rows, Callable[[str, str], str], bool, int], ...] = (
+    # rows, pattern of clues and shape, whether the clues are words, group
+    (_PREFIXED, lambda clues, shape: f"{_led(shape, AT_WORD)}{AFTER}", True, 0),
+    (_BARE, lambda clues, shape: f"{_led(shape, _AT_RUN)}{AFTER}", False, 0),
+    (_NAMED, _named_pattern, True, 1),
+)
+
+
 def issued_credentials() -> tuple[Credential, ...]:
     """Gives every format that a service issues, each with the page that describes it."""
-    prefixed = [
+    return tuple(
         Credential(
             entity=entity,
             service=service,
             name=name,
-            pattern=f"{_led(pattern, AT_WORD)}{AFTER}",
+            pattern=pattern(clues, shape),
             source=source,
-            words=frozenset(words.split()),
+            words=clues if are_words else "",
+            requires=() if are_words else tuple(clues.split()),
+            group=group,
         )
-        for entity, service, name, words, pattern, source in _PREFIXED
-    ]
-    bare = [
-        Credential(
+        for rows, pattern, are_words, group in _TABLES
+        for entity, service, name, clues, shape, source in rows
+    )
+
+
+_UNSPACED = {
+    "API_KEY": (
+        "openai-key anthropic-key stripe-key sendgrid-key hugging-face-token npm-token pypi-token",
+        "sk-|sk live|sk test|rk live|rk test|pk live|pk test|sg.|hf |api org|npm |pypi-",
+    ),
+    "ACCESS_TOKEN": (
+        "github-token github-fine-grained gitlab-token slack-token",
+        "ghp |gho |ghu |ghs |ghr |github pat |glpat-|xox",
+    ),
+}
+"""Of each entity the formats that are also looked for right after a script without spaces, and
+strings of which a text must hold one."""
+
+
+def unspaced_credentials() -> Iterator[Credential]:
+    """Gives known formats anew, as they stand right after a script without spaces."""
+    for entity, (names, requires) in _UNSPACED.items():
+        known = names.split()
+        formats = "|".join(shape for _, _, name, _, shape, _ in _PREFIXED if name in known)
+        yield Credential(
             entity=entity,
-            service=service,
-            name=name,
-            pattern=f"{_led(pattern, _AT_RUN)}{AFTER}",
-            source=source,
-            requires=tuple(requires.split()),
-        )
-        for entity, service, name, requires, pattern, source in _BARE
-    ]
-    named = [
-        Credential(
-            entity=entity,
-            service=service,
-            name=name,
-            pattern=_named_pattern(words, shape),
-            source=source,
-            words=frozenset(words.split()),
+            name=f"unspaced-{entity.lower().replace('_', '-')}",
+            pattern=rf"[{_SPACELESS}]((?:{formats}){AFTER})",
+            source="",  # each format has its own
+            requires=tuple(requires.split("|")),
             group=1,
         )
-        for entity, service, name, words, shape, source in _NAMED
-    ]
-    return (*prefixed, *bare, *named)
-
-
-def unspaced_pattern(names: Collection[str]) -> str:
-    """The named formats where a script without spaces stands before them; as group 1."""
-    formats = (pattern for _, _, name, _, pattern, _ in _PREFIXED if name in names)
-    return rf"[{UNSPACED}]((?:{'|'.join(formats)}){AFTER})"

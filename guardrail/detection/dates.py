@@ -70,8 +70,8 @@ _BORN = (
     "born|d.o.b|d.o.b.|dob|date of birth|date_of_birth|birth date|birth_date|birthdate|dateofbirth|"
     "birthday|bday|b-day|geboren|geb|geb.|geburtsdatum|geburtstag|né|née|date de naissance|"
     "nacido|nacida|nació|nací|fecha de nacimiento|fecha_nacimiento|f. nac.|nato|nata|"
-    "data di nascita|nascido|"
-    "nascida|nasceu|nasci|data de nascimento|nascimento|geboortedatum|urodzony|urodzona|ur.|"
+    "data di nascita|nascido|nascida|nasceu|nasci|data de nascimento|nascimento|geboortedatum|"
+    "urodzony|urodzona|ur.|"
     "data urodzenia|född|födelsedatum|född den|født|fødselsdato|fødselsdag|syntynyt|syntymäaika|"
     "syntymäpäivä|narozen|narozena|nar.|datum narození|született|születési dátum|szül.|născut|"
     "născută|data nașterii|doğum tarihi|rojen|rojena|datum rođenja|dátum narodenia|gim.|"
@@ -81,12 +81,10 @@ _BIRTH_WORDS = frozenset(
     (
         "born dob d birth birthdate dateofbirth birthday bday b geboren geb geburtsdatum "
         "geburtstag né née naissance nacido nacida nació nací nacimiento nac nato nata nascita "
-        "nascido "
-        "nascida nasceu nasci nascimento geboortedatum urodzony urodzona ur urodzenia född "
-        "födelsedatum født fødselsdato fødselsdag syntynyt syntymäaika syntymäpäivä narozen "
-        "narozena "
-        "nar narození született születési szül născut născută nașterii doğum rojen rojena rođenja "
-        "narodenia gim jahrgang 生年月日 出生日期 생년월일"
+        "nascido nascida nasceu nasci nascimento geboortedatum urodzony urodzona ur urodzenia "
+        "född födelsedatum født fødselsdato fødselsdag syntynyt syntymäaika syntymäpäivä narozen "
+        "narozena nar narození született születési szül născut născută nașterii doğum rojen rojena "
+        "rođenja narodenia gim jahrgang 生年月日 出生日期 생년월일"
     ).split()
 )
 _ON = r"(?:on|the|am|den|le|el|il|em|a|op|dne|dnia|d\.|d|is|was|ist|est|es)"
@@ -105,8 +103,7 @@ _YEARS = r"(?:ans|años|anni|anos|lat|lata|år|let|éves)"
 _AGED = (
     "aged|age|at the age of|age of|im alter von|alter|âgé de|âgée de|agé de|âge|edad|de edad|età|"
     "all'età di|idade|leeftijd|op de leeftijd van|wiek|w wieku|ålder|alder|ikä|věk|ve věku|kor|"
-    "életkor|"
-    "vârsta|yaş|vek"
+    "életkor|vârsta|yaş|vek"
 )
 _AGED_WORDS = frozenset(
     (
@@ -163,26 +160,13 @@ def date_rules() -> list[Rule]:
             words=frozenset(
                 (
                     "year years yr yrs y yo jahre jahr jährige jährigen jähriger jährig jaar "
-                    "jarige "
-                    "jarig ans år årig årige vuotias vuotiaan vuotta éves letý letá letni letnia "
-                    "yaşında ani"
+                    "jarige jarig ans år årig årige vuotias vuotiaan vuotta éves letý letá letni "
+                    "letnia yaşında ani"
                 ).split()
             ),
             requires=(
                 *(f"{digit}yo" for digit in range(10)),
-                *(
-                    "jährig",
-                    "jarig",
-                    "årig",
-                    "vuotias",
-                    "letý",
-                    "letá",
-                    "letni",
-                    "歳",
-                    "才",
-                    "岁",
-                    "세",
-                ),
+                *"jährig jarig årig vuotias letý letá letni 歳 才 岁 세".split(),
             ),
             pattern=rf"(?<![\p{{L}}\d.,:/$€£-]|\d[ ]to[ ]|\d[ ]-[ ]|bis[ ])({_AGE})(?={_OLD})",
             group=1,

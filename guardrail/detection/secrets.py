@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from dataclasses import dataclass
+from functools import partial
 
 from guardrail.detection.credentials import (
     AFTER,
     BEFORE,
     Credential,
+    entropy,
     issued_credentials,
-    unspaced_pattern,
+    looks_issued,
+    unspaced_credentials,
 )
-from guardrail.detection.patterns import Rule, Scope, Validator
-
-
-def _entropy(value: str) -> float:
-    """Shannon entropy in bits per code point."""
-    counts = Counter(value)
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
-
+from guardrail.detection.patterns import Rule, Scope
 
 _PLACEHOLDER = re.compile(
     r"your|example|change[_-]?me|placeholder|redacted|dummy|sample|insert|replace|todo|"
     r"x{4}|\*{3}|\.{3}|…|<|\$\{|\{\{|\$\(|%\(|%s|%[A-Z_]+%|^\$[A-Z_]+$|^\$[a-z_]+$",
     re.I,
 )
-_EXAMPLE = re.compile(r"EXAMPLE|(?i:your)[_-]|[_-](?i:your)[_-]|(.)\1{9}|[xX]{6}|\*{4}")
-"""What documentation writes in a token that has a format of its own.
-
-AWS documents keys that end in EXAMPLE and open nothing. Everything narrower than this is found.
-"""
-
-
-def _looks_issued(value: str) -> bool | None:
-    """False for what documentation writes in place of a token, and for hyphenated words."""
-    if _EXAMPLE.search(value.lstrip("A")) or not _MIXED.search(value[4:]):
-        return False
-    return None if _entropy(value) >= 2.5 else False
-
-
-_MIXED = re.compile(r"\d|[a-z][A-Z]|[A-Z][a-z]+[A-Z]")
 _IDENTIFIER = re.compile(
     r"[+!&*@:\\-]?[A-Za-z_$][\w$]{0,64}(?:(?:\.|::|->|[|/:\\-])[A-Za-z_$][\w$]{0,64}){0,8}[.!?:-]?"
 )
@@ -70,7 +48,7 @@ def _looks_key(value: str) -> bool | None:
         return False
     if _is_words(_numberless(value)):
         return False
-    return None if _entropy(value) >= 2.5 else False
+    return None if entropy(value) >= 2.5 else False
 
 
 def _looks_password(value: str) -> bool | None:
@@ -159,22 +137,10 @@ _STAND_IN = re.compile(
     r"^[<{\[$%].{1,64}[>}\])%s]$|^\*+$|^[xX.]+$|(?i:your[_-]|[_-]?password$)|^%s|\$\{"
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
-    """How people and programs write a secret down; `source` says where the form is described."""
-
-    entity: str
-    name: str
-    pattern: str
-    source: str
-    words: str = ""
-    requires: tuple[str, ...] = ()
-    group: int = 1
-    score: float = 0.9
-    scope: Scope = Scope.ANYWHERE
-    validate: Validator | None = _looks_password
-
+_form = partial(Credential, score=0.9, group=1, validate=_looks_password)
+"""A form in which a secret stands beside what says that it is one."""
+_shape = partial(Credential, score=0.9, validate=None)
+"""A form that is a secret whatever it holds."""
 
 _Q = r"[\"'`]"
 _BIND = r"\s{0,2}(?::=|=>|==?|:)\s{0,2}"
@@ -223,19 +189,17 @@ _NUMBER = r"(?:[_-]?\d{1,2})?"
 _DIGITS_BASE64 = r"[MNO][DTjz][AEIMQUYcgk][w-z0-5]"
 """Three digits in base64."""
 
-_FORMS: tuple[_Form, ...] = (
-    _Form(
+_FORMS: tuple[Credential, ...] = (
+    _shape(
         entity="ACCESS_TOKEN",
         name="json-web-token",
         requires=("eyj",),
         pattern=r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,1024}\.eyJ[A-Za-z0-9_-]{8,5500}\."
         r"[A-Za-z0-9_-]{8,1400}",
-        group=0,
         score=0.95,
-        validate=None,
         source="https://www.rfc-editor.org/rfc/rfc7519",
     ),
-    _Form(
+    _shape(
         entity="PRIVATE_KEY",
         name="pem-private-key",
         requires=("private key",),
@@ -244,22 +208,18 @@ _FORMS: tuple[_Form, ...] = (
         r"(?:\s|\\[nr]|[\"'+,>|]){0,64}(?:[A-Za-z-]{3,20}: [^\n\\]{1,128}(?:\s|\\[nr]){1,4}){0,4}"
         r"(?:\s|\\[nr]|[\"'+,>|]){0,32}[A-Za-z0-9+/=]{12}[A-Za-z0-9+/=\s\\:,.\"'>|]{0,7000}"
         r"(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----)?",
-        group=0,
         score=0.95,
-        validate=None,
         source="https://www.rfc-editor.org/rfc/rfc7468",
     ),
-    _Form(
+    _shape(
         entity="PRIVATE_KEY",
         name="putty-private-key",
         requires=("putty-user-key-file-",),
         pattern=r"PuTTY-User-Key-File-[1-3]:[A-Za-z0-9+/=:\s@._-]{64,7800}",
-        group=0,
         score=0.95,
-        validate=None,
         source="https://the.earth.li/~sgtatham/putty/latest/htmldoc/AppendixC.html",
     ),
-    _Form(
+    _form(
         entity="CONNECTION_STRING",
         name="url-password",
         requires=("://",),
@@ -268,7 +228,7 @@ _FORMS: tuple[_Form, ...] = (
         validate=_looks_address,
         source="https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1",
     ),
-    _Form(
+    _form(
         entity="CONNECTION_STRING",
         name="azure-account-key",
         words="accountkey sharedaccesskey",
@@ -276,7 +236,7 @@ _FORMS: tuple[_Form, ...] = (
         score=0.95,
         source="https://learn.microsoft.com/en-us/azure/storage/common/storage-configure-connection-string",
     ),
-    _Form(
+    _form(
         entity="ACCESS_TOKEN",
         name="azure-sas-signature",
         words="sig",
@@ -284,15 +244,14 @@ _FORMS: tuple[_Form, ...] = (
         score=0.95,
         source="https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas",
     ),
-    _Form(
+    _form(
         entity="CONNECTION_STRING",
         name="keyed-connection-string",
         words="password pwd",
         pattern=r"(?i:;\s{0,2}(?:password|pwd)\s{0,1}=\s{0,1})([^\s;\"'<>{}]{3,128})",
-        score=0.9,
         source="https://learn.microsoft.com/en-us/dotnet/framework/data/adonet/connection-string-syntax",
     ),
-    _Form(
+    _form(
         entity="CONNECTION_STRING",
         name="jdbc-password",
         requires=("jdbc:",),
@@ -301,7 +260,7 @@ _FORMS: tuple[_Form, ...] = (
         score=0.92,
         source="https://jdbc.postgresql.org/documentation/use/",
     ),
-    _Form(
+    _form(
         entity="CONNECTION_STRING",
         name="oracle-password",
         words="thin oci",
@@ -309,7 +268,7 @@ _FORMS: tuple[_Form, ...] = (
         score=0.92,
         source="https://docs.oracle.com/en/database/oracle/oracle-database/23/jjdbc/",
     ),
-    _Form(
+    _form(
         entity="ACCESS_TOKEN",
         name="sentry-dsn",
         words="sentry",
@@ -317,89 +276,76 @@ _FORMS: tuple[_Form, ...] = (
         score=0.95,
         source="https://docs.sentry.io/concepts/key-terms/dsn-explainer/",
     ),
-    _Form(
+    _form(
         entity="PRIVATE_KEY",
         name="google-service-account",
         requires=("private key id",),
         pattern=r"private_key_id\\?[\"']?\s{0,2}[:=]\s{0,2}\\?[\"']?([0-9a-f]{40})(?![0-9a-f])",
         source="https://cloud.google.com/iam/docs/keys-create-delete",
     ),
-    _Form(
+    _shape(
         entity="ACCESS_TOKEN",
         name="discord-bot-token",
         # It begins with the id of the bot, a number of 17 to 19 digits, in base64.
         pattern=rf"(?<![A-Za-z0-9_-])(?:{_DIGITS_BASE64}){{5,6}}(?:[MNO][DTjz][AEIMQUYcgk]|[MNO][AQgw])?"
         r"\.[A-Za-z0-9_-]{6}\."
         r"[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9_-])",
-        group=0,
-        validate=_looks_issued,
+        validate=looks_issued,
         source="https://discord.com/developers/docs/reference#authentication",
     ),
-    _Form(
+    _shape(
         entity="API_KEY",
         name="mailchimp-key",
         requires=("-us",),
         pattern=rf"{BEFORE}[0-9a-f]{{32}}-us\d{{1,2}}{AFTER}",
-        group=0,
-        validate=_looks_issued,
+        validate=looks_issued,
         source="https://mailchimp.com/developer/marketing/guides/quick-start/",
     ),
-    _Form(
+    _shape(
         entity="API_KEY",
         name="mailgun-private-key",
         pattern=r"(?<![0-9a-f])[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}(?![0-9a-f-])",
-        group=0,
-        validate=_looks_issued,
+        validate=looks_issued,
         source="https://documentation.mailgun.com/docs/mailgun/api-reference/mg-auth",
     ),
-    _Form(
+    _shape(
         entity="PASSWORD",
         name="bcrypt-hash",
         words="2a 2b 2x 2y",
         pattern=r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}",
-        group=0,
-        validate=None,
         source="https://man.archlinux.org/man/crypt.5",
     ),
-    _Form(
+    _shape(
         entity="PASSWORD",
         name="argon2-hash",
         words="argon2i argon2d argon2id",
         pattern=r"\$argon2(?:id?|d)\$(?:v=\d{1,3}\$)?[mtp]=\d{1,8},[mtp]=\d{1,8},[mtp]=\d{1,8}\$"
         r"[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,172}",
-        group=0,
-        validate=None,
         source="https://www.rfc-editor.org/rfc/rfc9106",
     ),
-    _Form(
+    _shape(
         entity="PASSWORD",
         name="crypt-hash",
         words="1 5 6 7 y gy apr1",
         pattern=r"\$(?:1|5|6|7|y|gy|apr1)\$(?:rounds=\d{1,9}\$)?(?:j[A-Za-z0-9./]{2,8}\$)?"
         r"[./A-Za-z0-9]{2,64}\$[./A-Za-z0-9]{22,86}",
-        group=0,
-        validate=None,
         source="https://man.archlinux.org/man/crypt.5",
     ),
-    _Form(
+    _shape(
         entity="PASSWORD",
         name="ldap-hash",
         words="sha sha256 sha512 ssha ssha256 ssha512",
         pattern=r"\{S?SHA(?:256|512)?\}[A-Za-z0-9+/]{26,128}={0,2}",
-        group=0,
-        validate=None,
         source="https://www.rfc-editor.org/rfc/rfc3112",
     ),
-    _Form(
+    _shape(
         entity="PASSWORD",
         name="pbkdf2-hash",
         requires=("pbkdf2 sha",),
         pattern=r"pbkdf2_sha(?:1|256|512)\$\d{4,8}\$[A-Za-z0-9+/=]{6,64}\$[A-Za-z0-9+/=]{27,128}",
-        group=0,
-        validate=None,
         source="https://docs.djangoproject.com/en/stable/topics/auth/passwords/",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="netrc-password",
         requires=("machine",),
@@ -407,7 +353,7 @@ _FORMS: tuple[_Form, ...] = (
         r"password\s{1,4}([^\s\"'<>]{3,128})",
         source="https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="curl-user",
         words="curl wget http",
@@ -415,7 +361,7 @@ _FORMS: tuple[_Form, ...] = (
         r"[\"']?[^\s:\"'<>$]{1,64}:([^\s\"'<>]{3,128})",
         source="https://curl.se/docs/manpage.html#-u",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="flag-password",
         words="password passwd pass pwd token secret api apikey auth",
@@ -426,7 +372,7 @@ _FORMS: tuple[_Form, ...] = (
         ),
         source="https://www.gnu.org/prep/standards/html_node/Command_002dLine-Interfaces.html",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="client-password",
         words="mysql mysqldump mysqladmin mariadb sshpass docker redis",
@@ -435,7 +381,7 @@ _FORMS: tuple[_Form, ...] = (
         r"[\"']?([^\s\"'<>$]{3,128})",
         source="https://dev.mysql.com/doc/refman/8.4/en/connecting.html",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="sql-password",
         words="identified password",
@@ -443,7 +389,7 @@ _FORMS: tuple[_Form, ...] = (
         r"(?<![^\W_])with\s(?:encrypted\s)?password)\s{1,2}(?:N|E)?'([^'\n]{3,128})'",
         source="https://dev.mysql.com/doc/refman/8.4/en/create-user.html",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="element-password",
         words="password passwd pwd secret apikey token",
@@ -454,7 +400,7 @@ _FORMS: tuple[_Form, ...] = (
         ),
         source="https://maven.apache.org/settings.html#servers",
     ),
-    _Form(
+    _form(
         entity="ACCESS_TOKEN",
         name="session-cookie",
         words="sessionid session sid phpsessid jsessionid sessid csrftoken xsrf remember auth "
@@ -466,17 +412,16 @@ _FORMS: tuple[_Form, ...] = (
         score=0.8,
         source="https://www.rfc-editor.org/rfc/rfc6265",
     ),
-    _Form(
+    _form(
         entity="SECRET",
         name="authorization",
         requires=("authorization",),
         pattern=r"(?i)(?<![a-z0-9])authorization\\?[\"'`]{0,2}\s{0,2}(?:[:=,]|=>)\s{0,2}\\?[f\"'`]{0,2}"
         r"(?:bearer|basic|token|ssws|apikey|bot)\s{1,2}([a-z0-9._~+/=:-]{8,7000})",
-        scope=Scope.ANYWHERE,
         validate=_looks_key,
         source="https://www.rfc-editor.org/rfc/rfc9110#section-11.6.2",
     ),
-    _Form(
+    _form(
         entity="SECRET",
         name="seed-phrase",
         requires=("seed", "mnemonic", "recovery"),
@@ -485,7 +430,7 @@ _FORMS: tuple[_Form, ...] = (
         validate=None,
         source="https://github.com/bitcoin/bips/blob/master/bip-0039.mediawiki",
     ),
-    _Form(
+    _form(
         entity="SECRET",
         name="assigned-key",
         requires=_KEY_STRINGS,
@@ -496,7 +441,7 @@ _FORMS: tuple[_Form, ...] = (
         validate=_looks_key,
         source="https://cwe.mitre.org/data/definitions/798.html",
     ),
-    _Form(
+    _form(
         entity="SECRET",
         name="quoted-password",
         requires=_PASSWORD_STRINGS,
@@ -505,7 +450,7 @@ _FORMS: tuple[_Form, ...] = (
         score=0.7,
         source="https://cwe.mitre.org/data/definitions/259.html",
     ),
-    _Form(
+    _form(
         entity="SECRET",
         name="assigned-password",
         requires=_PASSWORD_STRINGS,
@@ -516,7 +461,7 @@ _FORMS: tuple[_Form, ...] = (
         validate=_looks_plain,
         source="https://cwe.mitre.org/data/definitions/259.html",
     ),
-    _Form(
+    _form(
         entity="SECRET",
         name="password-on-its-line",
         requires=_PASSWORD_STRINGS,
@@ -527,7 +472,7 @@ _FORMS: tuple[_Form, ...] = (
         validate=_looks_a_word,
         source="https://cwe.mitre.org/data/definitions/256.html",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="spoken-password",
         words=_SPOKEN_PINS,
@@ -538,7 +483,7 @@ _FORMS: tuple[_Form, ...] = (
         validate=lambda value: False if _is_words(value) else _looks_spoken(value),
         source="https://cwe.mitre.org/data/definitions/522.html",
     ),
-    _Form(
+    _form(
         entity="PASSWORD",
         name="spoken-word",
         words=_SPOKEN_PINS,
@@ -554,9 +499,11 @@ _FORMS: tuple[_Form, ...] = (
 
 def secret_catalogue() -> list[tuple[str, str, str]]:
     """Gives (entity, service or form, source) of all that is found, in order of the service."""
-    issued = {(row.entity, row.service, row.source) for row in issued_credentials()}
-    forms = {(form.entity, form.name.replace("-", " "), form.source) for form in _FORMS}
-    return sorted(issued | forms, key=lambda row: (row[1].lower(), row))
+    described = {
+        (row.entity, row.service or row.name.replace("-", " "), row.source)
+        for row in (*issued_credentials(), *_FORMS)
+    }
+    return sorted(described, key=lambda row: (row[1].lower(), row))
 
 
 def secret_rules() -> list[Rule]:
@@ -564,76 +511,4 @@ def secret_rules() -> list[Rule]:
 
     Source: the pages that each row of `secret_catalogue` names.
     """
-    return [
-        *map(_issued_rule, issued_credentials()),
-        *map(_unspaced_rule, _UNSPACED),
-        *map(_form_rule, _FORMS),
-    ]
-
-
-def _issued_rule(row: Credential) -> Rule:
-    return Rule(
-        entity=row.entity,
-        name=row.name,
-        pattern=row.pattern,
-        score=0.95,
-        group=row.group,
-        words=row.words,
-        requires=row.requires,
-        scope=Scope.ANYWHERE,
-        validate=_looks_issued,
-    )
-
-
-_UNSPACED = {
-    "API_KEY": (
-        "openai-key anthropic-key stripe-key sendgrid-key hugging-face-token npm-token pypi-token",
-        (
-            "sk-",
-            "sk live",
-            "sk test",
-            "rk live",
-            "rk test",
-            "pk live",
-            "pk test",
-            "sg.",
-            "hf ",
-            "api org",
-            "npm ",
-            "pypi-",
-        ),
-    ),
-    "ACCESS_TOKEN": (
-        "github-token github-fine-grained gitlab-token slack-token",
-        ("ghp ", "gho ", "ghu ", "ghs ", "ghr ", "github pat ", "glpat-", "xox"),
-    ),
-}
-"""Of each entity the formats that are also looked for right after a script without spaces."""
-
-
-def _unspaced_rule(entity: str) -> Rule:
-    names, requires = _UNSPACED[entity]
-    return Rule(
-        entity=entity,
-        name=f"unspaced-{entity.lower().replace('_', '-')}",
-        pattern=unspaced_pattern(names.split()),
-        score=0.95,
-        group=1,
-        requires=requires,
-        scope=Scope.ANYWHERE,
-        validate=_looks_issued,
-    )
-
-
-def _form_rule(form: _Form) -> Rule:
-    return Rule(
-        entity=form.entity,
-        name=form.name,
-        pattern=form.pattern,
-        score=form.score,
-        group=form.group,
-        words=frozenset(form.words.split()),
-        requires=form.requires,
-        scope=form.scope,
-        validate=form.validate,
-    )
+    return [row.rule() for row in (*issued_credentials(), *unspaced_credentials(), *_FORMS)]

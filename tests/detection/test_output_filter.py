@@ -12,10 +12,11 @@ from exchange_world import detector, guard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from national_world import load_examples
+from painting import painted
 from test_false_alarms import CLEAN
 from test_gates import SECRETS, VALUES
 
-from guardrail.detection.patterns import CONTEXT, Rule
+from guardrail.detection.patterns import Rule
 from guardrail.transform.stream import StreamTransformer, compile_rules, transform
 
 Rewrite = Callable[[str, str], str | None]
@@ -40,20 +41,7 @@ PLANTED = [*VALUES, *SECRETS, *NATIONAL]
 
 def searched(text: str) -> str:
     """The text when each rule's own pattern searches all of it, and the best match owns."""
-    matches = []
-    for each in STREAMED.rules:
-        at, pattern = 0, RULES[each.name].compiled
-        while found := pattern.search(text, at):
-            start, end = found.span()
-            new = each.rewrite(found[0], text[max(0, start - CONTEXT) : start])
-            at = start + 1 if new is None else end
-            if new is not None:
-                matches.append((-each.priority, start - end, start, each.name, end, new))
-    paint: list[tuple[int, str] | None] = [None] * len(text)
-    for number, (_, _, start, _, end, new) in enumerate(sorted(matches, reverse=True)):
-        paint[start:end] = [(number, new)] * (end - start)
-    runs = itertools.groupby(zip(paint, text, strict=True), key=lambda pair: pair[0])
-    return "".join(own[1] if own else "".join(c for _, c in run) for own, run in runs)
+    return painted(text, ((each, RULES[each.name].compiled) for each in STREAMED.rules))
 
 
 def streamed(chunks: Iterable[str]) -> str:

@@ -33,11 +33,6 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guardrail")
-
-
-@pytest.fixture(scope="module")
 def doors(folder: Path) -> Iterator[Doors]:
     model = Model()
     model.act = Act(cut=400)

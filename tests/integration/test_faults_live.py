@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from apps import support_app
-from servers import PROMPT, Act, Model, kinds, leaked, local_endpoint, serve, settings
+from servers import PROMPT, Model, kinds, leaked, local_endpoint, serve, settings, user
 
 from guardrail.asgi.gateway import Gateway
 from guardrail.asgi.middleware import Guardrail
@@ -74,11 +74,6 @@ def deployment(folder: Path, *, policies: Path | None) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guardrail")
-
-
-@pytest.fixture(scope="module")
 def strict(folder: Path) -> Iterator[House]:
     with deployment(folder, policies=None) as house:
         yield house
@@ -100,13 +95,11 @@ def nothing_seen(request: pytest.FixtureRequest) -> None:
     for name in {"strict", "lenient"} & set(request.fixturenames):
         house = request.getfixturevalue(name)
         for model in (house.cloud, house.local):
-            model.act = Act()
-            model.before_answer = lambda: None
-            model.seen.clear()
+            model.reset()
 
 
 def asked(model: str, **more: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": PROMPT}], **more}
+    return {"model": model, "messages": user(PROMPT), **more}
 
 
 def post(url: str, body: object, **options: Any) -> httpx.Response:

@@ -17,6 +17,7 @@ from servers import (
     EMAIL,
     KEY,
     NAME,
+    PICTURE,
     PROMPT,
     Act,
     Model,
@@ -30,6 +31,7 @@ from servers import (
     sdk,
     serve,
     settings,
+    user,
 )
 
 from guardrail.asgi.gateway import Gateway
@@ -47,11 +49,6 @@ class House:
     cloud: Model
     local: Model
     audit: Path
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guardrail")
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +88,7 @@ def configuration(folder: Path, cloud: str, local: str) -> dict[str, Any]:
 @pytest.fixture
 def house(running: House) -> House:
     for model in (running.cloud, running.local):
-        model.act = Act()
-        model.seen.clear()
-        model.left.clear()
+        model.reset()
     return running
 
 
@@ -110,23 +105,8 @@ def http(house: House) -> Iterator[httpx.Client]:
         yield client
 
 
-def user(text: str) -> Any:
-    return [{"role": "user", "content": text}]
-
-
 def asked(model: str, text: str = PROMPT, **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": user(text), **more}
-
-
-PICTURE: Any = [
-    {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": PROMPT},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
-        ],
-    }
-]
 
 
 # ── where a request goes ─────────────────────────────────────────────────────────────────────────

@@ -29,6 +29,7 @@ from servers import (
     recorded,
     serve,
     settings,
+    user,
 )
 
 from guardrail.asgi.gateway import Gateway
@@ -39,11 +40,6 @@ SECRET = "Zq8LkT2vYwXn5RbC7dFhJ3mP"
 VALUES = (*PLANTED, "Jörg", SSN, CARD, CARD.replace(" ", ""), SECRET, "Mustermann", "901820")
 
 PERSONAL = f"{PROMPT} SSN {SSN}, card {CARD}, key {KEY}"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guardrail")
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +75,7 @@ def exchange(url: str, method: str, path: str, body: bytes, headers: dict[str, s
 
 
 def chat(model: str = "gpt-4o", more: Mapping[str, object] | None = None) -> bytes:
-    return json.dumps({"model": model, "messages": [user(PERSONAL)], **(more or {})}).encode()
-
-
-def user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
+    return json.dumps({"model": model, "messages": user(PERSONAL), **(more or {})}).encode()
 
 
 QUERY = f"?q={quote(PERSONAL)}"

@@ -37,6 +37,7 @@ from servers import (
     sdk,
     serve,
     settings,
+    user,
 )
 from starlette.types import ASGIApp
 
@@ -54,11 +55,6 @@ class Upstream:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guardrail")
-
-
-@pytest.fixture(scope="module")
 def served_model() -> Iterator[Upstream]:
     model = Model()
     with serve(model) as url:
@@ -68,9 +64,7 @@ def served_model() -> Iterator[Upstream]:
 @pytest.fixture
 def upstream(served_model: Upstream) -> Upstream:
     """The module's model, with nothing seen and its manners restored."""
-    served_model.model.act = Act()
-    served_model.model.seen.clear()
-    served_model.model.left.clear()
+    served_model.model.reset()
     return served_model
 
 
@@ -122,10 +116,6 @@ def client(wrapped: Wrapped) -> Iterator[openai.OpenAI]:
 def http(wrapped: Wrapped) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=wrapped.url, trust_env=False, timeout=20) as client:
         yield client
-
-
-def user(text: str) -> Any:
-    return [{"role": "user", "content": text}]
 
 
 # ── the OpenAI client ────────────────────────────────────────────────────────────────────────────

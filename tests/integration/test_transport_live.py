@@ -17,6 +17,7 @@ from servers import (
     CARD,
     EMAIL,
     KEY,
+    PICTURE,
     PROMPT,
     SDK_HTTP,
     Act,
@@ -31,6 +32,7 @@ from servers import (
     sdk,
     serve,
     settings,
+    user,
 )
 
 from guardrail.config import Built, build, load_config
@@ -52,11 +54,6 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guardrail")
-
-
-@pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[House]:
     cloud, local = Model(), Model()
     with serve(cloud) as cloud_url, serve(local) as local_url:
@@ -75,9 +72,7 @@ def running(folder: Path) -> Iterator[House]:
 @pytest.fixture
 def house(running: House) -> House:
     for model in (running.cloud, running.local):
-        model.act = Act()
-        model.seen.clear()
-        model.left.clear()
+        model.reset()
     return running
 
 
@@ -87,20 +82,6 @@ def client(house: House) -> Iterator[openai.OpenAI]:
     with sdk(house.url, http_client=SDK_HTTP.Client(transport=transport(house.built))) as client:
         yield client
 
-
-def user(text: str) -> Any:
-    return [{"role": "user", "content": text}]
-
-
-PICTURE: Any = [
-    {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": PROMPT},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
-        ],
-    }
-]
 
 # ── through the SDK ──────────────────────────────────────────────────────────────────────────────
 

@@ -9,6 +9,7 @@ import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from painting import painted
 
 from guardrail.errors import Unavailable
 from guardrail.transform.stream import (
@@ -267,21 +268,7 @@ def test_any_pattern_that_is_accepted_streams_exactly(pattern: str, texts: list[
 
 
 def owners(rules: Iterable[StreamRule], text: str) -> str:
-    """The whole rewritten text by painting each code point, from the worst match to the best."""
-    matches = []
-    for each in rules:
-        at = 0
-        while found := regex.compile(each.pattern, each.flags).search(text, at):
-            start, end = found.span()
-            new = each.rewrite(found[0], text[max(0, start - CONTEXT) : start])
-            at = start + 1 if new is None else end
-            if new is not None:
-                matches.append((-each.priority, start - end, start, each.name, end, new))
-    paint: list[tuple[int, str] | None] = [None] * len(text)
-    for number, (_, _, start, _, end, new) in enumerate(sorted(matches, reverse=True)):
-        paint[start:end] = [(number, new)] * (end - start)
-    runs = itertools.groupby(zip(paint, text, strict=True), key=lambda pair: pair[0])
-    return "".join(own[1] if own else "".join(c for _, c in run) for own, run in runs)
+    return painted(text, ((each, regex.compile(each.pattern, each.flags)) for each in rules))
 
 
 @pytest.mark.parametrize("name", RULE_SETS)
