@@ -24,14 +24,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
 
-from guardrail.config import DetectionConfig, configured_detector, load_config
+from guardrail.config import (
+    DetectionConfig,
+    configured_detector,
+    configured_taxonomy,
+    load_config,
+)
 from guardrail.destinations import Journey, configured_destination, destination
 from guardrail.documents import Format, Piece, open_document
 from guardrail.errors import ConfigError, GuardrailError, NestedTooDeep, Refusal, Unavailable
 from guardrail.policy.vocabulary import quantised_residual
 from guardrail.protocols.fields import Action, leaves
 from guardrail.redaction import Finder, Judge, Redactor, pseudonymise
-from guardrail.taxonomy import Taxonomy, load_taxonomy
+from guardrail.taxonomy import Taxonomy
 from guardrail.transform.keyed import KeyedPseudonyms
 from guardrail.transform.rewrite import Pseudonyms
 from guardrail.types import Category, Evidence, TextUnit, Treatment
@@ -243,7 +248,7 @@ class ConfiguredFinder:
             ConfigError: the configuration cannot be used.
         """
         settings = load_config(self.config).detection if self.config else DetectionConfig()
-        taxonomy = load_taxonomy(settings.entities)
+        taxonomy = configured_taxonomy(settings)
         return configured_detector(settings, taxonomy=taxonomy), taxonomy
 
 

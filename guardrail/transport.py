@@ -19,7 +19,6 @@ import httpx
 from guardrail.audit.log import AuditLog
 from guardrail.config import Built
 from guardrail.context import PREFIX
-from guardrail.errors import AuditUnavailable
 from guardrail.exchange import (
     ChunkReceived,
     Close,
@@ -181,7 +180,7 @@ def _feed(exchange: Exchange, event: Event, said: _Collected, log: AuditLog) -> 
         if isinstance(command, Record):
             try:
                 log.record_blocking(command.event)
-            except AuditUnavailable:
+            except Exception:  # whatever keeps the log from being written
                 commands = deque(exchange.receive(RecordFailed()))
         else:
             said.take(command)
@@ -200,7 +199,7 @@ async def _feed_async(
         if isinstance(command, Record):
             try:
                 await built.audit.record(command.event)
-            except AuditUnavailable:
+            except Exception:  # whatever keeps the log from being written
                 commands = deque(exchange.receive(RecordFailed()))
         else:
             said.take(command)
