@@ -85,7 +85,12 @@ def serve(app: ASGIApp) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)  # queues until uvicorn accepts
     server = uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, log_level="critical", ws="none", timeout_graceful_shutdown=1
+            app,
+            log_config=None,
+            log_level="critical",
+            ws="none",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
         )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

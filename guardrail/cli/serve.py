@@ -20,6 +20,9 @@ from guardrail.config import Built, build, load_config
 
 _DRAIN_S = 30
 """Seconds for which answers that are under way may go on once the gateway is told to stop."""
+_KEEP_ALIVE_S = 75
+"""Seconds that an idle connection stays open: longer than clients keep theirs, which would
+otherwise send a request just as it is closed."""
 
 
 def serve(
@@ -57,6 +60,7 @@ def serve(
                     Gateway(built),
                     log_config=None,
                     access_log=False,  # its lines hold addresses, and query strings
+                    timeout_keep_alive=_KEEP_ALIVE_S,
                     timeout_graceful_shutdown=_DRAIN_S,
                 )
             )
