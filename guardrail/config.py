@@ -158,7 +158,7 @@ class DetectionConfig(_Table):
     languages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")], ...] = ()
     recall: Literal["precise", "balanced", "strict"] = "balanced"
     labels: Mapping[str, str] = Field(default_factory=dict)
-    organizations: Literal["off", "review", "on"] = "off"
+    organizations: Literal["off", "review", "on"] = "review"
     allow_download: bool = False
     recognizers: tuple[Path, ...] = ()
     known: tuple[Path, ...] = ()

@@ -55,7 +55,7 @@ def build_detector(
     languages: tuple[str, ...] = (),
     recall: str = "balanced",
     labels: Mapping[str, str] = MappingProxyType({}),
-    organizations: str = "off",
+    organizations: str = "review",
     allow_download: bool = False,
     recognizers: Sequence[Path] = (),
     known: Sequence[Path] = (),
@@ -127,7 +127,7 @@ def build_detector(
                 f"detection.include: nothing finds {entity!r}{_meant(entity, found)}; "
                 f"optional entities: {', '.join(sorted(OPTIONAL_ENTITIES))}"
             )
-        if organizations != "off" and ORGANIZATION not in found:
+        if organizations == "on" and ORGANIZATION not in found:
             problems.append("detection.organizations: no recognizer in detection.names finds them")
 
     allowed = {app: _allowed(app, one, problems) for app, one in {"": general, **apps}.items()}

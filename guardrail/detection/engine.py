@@ -127,10 +127,14 @@ class RuleDetector:
     def find(self, unit: TextUnit, *, app: str = "") -> tuple[Finding, ...]:
         """Gives sorted findings in offsets of `unit.text`, overlapping ones included.
 
+        Those that are only reviewed are not among them.
+
         Raises:
             DetectorUnavailable: as `find_all` does.
         """
-        return self.find_all([unit], app=app)[0]
+        selection = self.selection(app)
+        (found,) = self.find_all([unit], app=app)
+        return tuple(finding for finding in found if not selection.reviews(finding))
 
     def find_all(self, units: Sequence[TextUnit], *, app: str = "") -> list[tuple[Finding, ...]]:
         """Gives sorted findings of each unit in offsets of its text, overlapping ones included.

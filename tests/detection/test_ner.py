@@ -132,10 +132,17 @@ def test_a_label_of_a_pipeline_s_own_is_what_the_configuration_says(pipeline: Pa
     assert seen == [("USER_ID", "Mr. Byte")]
 
 
-@pytest.mark.parametrize(("setting", "count"), [("off", 0), ("review", 1), ("on", 1)])
-def test_organisations_are_found_on_demand(setting: str, count: int, pipeline: Path) -> None:
-    seen = found("Buy at Lovelace & Sons.", f"spacy:{pipeline}", organizations=setting)
-    assert [entity for entity, _ in seen].count("ORGANIZATION") == count
+@pytest.mark.parametrize(
+    ("setting", "treated", "reported"),
+    [({"organizations": "off"}, 0, 0), ({}, 0, 1), ({"organizations": "on"}, 1, 1)],
+)
+def test_organisations_are_reported_and_treated_on_demand(
+    setting: dict[str, Any], treated: int, reported: int, pipeline: Path
+) -> None:
+    detector = build_detector(names=[f"spacy:{pipeline}"], **setting)
+    unit = TextUnit(pointer="", text="Buy at Lovelace & Sons.")
+    assert [f.entity for f in detector.find(unit)].count("ORGANIZATION") == treated
+    assert [f.entity for f in detector.find_all([unit])[0]].count("ORGANIZATION") == reported
 
 
 def test_an_organisation_on_a_list_is_found_all_the_same(pipeline: Path) -> None:
