@@ -19,6 +19,7 @@ from pools import Pools
 
 TEMPLATES = Path(__file__).parent / "templates"
 _SLOT = re.compile(r"<(\w+)>")
+_HEADING = re.compile(r"(?m)^## (\w+)$")
 
 
 def _row(words: str) -> tuple[str, ...]:
@@ -309,6 +310,20 @@ class Writer:
             )
         )
 
+    def package(self) -> str:
+        """The name of a piece of software, which often looks like somebody's."""
+        word = str(self.fake.word())
+        stem = word[: self.chance.randint(3, 6)]
+        end = self.chance.choice(("", *"a o ix ly io kit py er ster elle".split()))
+        name = self.chance.choice((stem + end, f"{word}-{stem}", f"py{stem}"))
+        return name.capitalize() if self.chance.random() < 0.6 else name
+
+    def class_name(self) -> str:
+        """The name of a class: words with capitals, run together."""
+        words = [str(self.fake.word()) for _ in range(self.chance.randint(2, 4))]
+        end = self.chance.choice(("", "Event", "Error", "Handler", "Config", "Item", "Params"))
+        return "".join(word.capitalize() for word in words) + end
+
     def _json(self) -> str:
         pairs = self.chance.sample(_JSON_KEYS, self.chance.randint(2, 7))
         roll, wide = self.chance.random(), self.chance.random() < 0.5
@@ -357,6 +372,8 @@ _MAKERS: Mapping[str, Callable[[Writer], str]] = {
     "id": Writer.number,
     "n": lambda w: str(w.chance.randint(1, 10 ** w.chance.randint(1, 6))),
     "w": lambda w: str(w.fake.word()),
+    "pk": Writer.package,
+    "cls": Writer.class_name,
     "sent": lambda w: str(w.fake.sentence()),
     "url": lambda w: str(w.fake.url()),
     "ip": lambda w: str(w.fake.ipv4()),
@@ -368,10 +385,12 @@ _MAKERS: Mapping[str, Callable[[Writer], str]] = {
 def load_templates(language: str) -> Mapping[str, tuple[str, ...]]:
     """Gives the templates of a language by group."""
     groups: dict[str, tuple[str, ...]] = {}
-    for block in (TEMPLATES / f"{language}.txt").read_text("utf-8").split("## ")[1:]:
-        name, _, body = block.partition("\n")
+    _, *parts = _HEADING.split((TEMPLATES / f"{language}.txt").read_text("utf-8"))
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        if name not in _SHARES:
+            raise ValueError(f"{language}.txt: there is no group {name!r}")
         rows = (line.strip().replace("\\n", "\n") for line in body.splitlines())
-        groups[name.strip()] = tuple(row for row in rows if row)
+        groups[name] = tuple(row for row in rows if row)
     return groups
 
 

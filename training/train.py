@@ -283,7 +283,9 @@ _MANY = Recipe(
     tables=(20000, 4000, 6000, 12000, 3000),
 )
 RECIPES = {
-    "en": Recipe(name="en", sets=_ENGLISH, prompts={"en": 30_000}, raw=True),
+    "en": Recipe(
+        name="en", sets=_ENGLISH, prompts={"en": 30_000}, raw=True, passes=3.2, lower=0.35
+    ),
     "en-sa": Recipe(
         name="en-sa",
         sets=(*_ENGLISH, *(one for one in SHARE_ALIKE if one.language == "en")),

@@ -27,8 +27,8 @@ from guardrail.errors import ConfigError
 from guardrail.types import Finding, Kind, TextUnit
 
 DIGESTS: Mapping[str, str] = {
-    "en": "7adde212e68828a83fac4630e7f7c901463b16d09eac765025e8982797c569a6",
-    "xx": "aa9a0ccecfab67ef1074df988f89f235cfdf8ca343ac9f42f4e69eb122bf39de",
+    "en": "eed429230bdb1515d5ec05c9ea4718ab652a932f3a4d0a88634088b462236845",
+    "xx": "cd2d0007f08b210454311d7fc2921ff44a0f5f22c9cc7f8021e324d277d85a63",
 }
 """SHA-256 of the shipped weights: `en` for English, `xx` for every other language."""
 
@@ -41,9 +41,12 @@ LABELS: Mapping[str, str] = {
 
 _CODE = regex.compile(r"[\[\]{}=<>\\]|^\S*[()/]\S*$")
 _CAMEL = regex.compile(r"(?!Mac?\p{Lu}|O\p{Lu})\p{L}*\p{Ll}\p{Lu}\p{L}*")
+_CLASS = regex.compile(r"(?:\p{Lu}\p{Ll}+){4,}+")
 _FAMILY = regex.compile(
     r"(?:La|Le|De|Du|Di|Da|Des|Van|Von|Fitz|Jo|Mary|Ann|Mc|Mac|O|St)\p{Lu}\p{Ll}+"
 )
+_JOINED = regex.compile(r"(?<=\p{Lu}\p{Ll}{1,24})_(?=\p{Lu}\p{Ll})")
+"""What stands for a space in `Erika_Mustermann`."""
 _LETTER = regex.compile(r"\p{L}")
 _DIGIT = regex.compile(r"\p{Nd}")
 
@@ -82,7 +85,7 @@ class NamesRecognizer:
 
     def read(self, text: str) -> tuple[list[Name], list[Doubt]]:
         """Gives every name, organisations included, that does not look like a piece of code."""
-        words, starts = split(text)
+        words, starts = split(_JOINED.sub(" ", text))
         if not words:
             return [], []
         model = self._model(text, words)
@@ -126,24 +129,29 @@ def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
     sure = name.score >= _SURE
     if not _LETTER.search(value) or _CODE.search(value):
         return False
-    if _CAMEL.fullmatch(value) and not (sure or _FAMILY.fullmatch(value)):
+    if _CLASS.fullmatch(value) or (
+        _CAMEL.fullmatch(value) and not (sure or _FAMILY.fullmatch(value))
+    ):
         return False
+    several = " " in value or "_" in value
     if value.islower():
-        if len(value) == 1:
+        if len(value) == 1 or (not caseless and name.score < _LOWER_CASE):
             return False
         glued = _GLUE.fullmatch(text[max(0, start - 2) : start]) or _GLUED.match(text, end)
-        if glued or (not caseless and name.score < _LOWER_CASE):
+        if glued and not (several and sure):
             return False
-    if " " in value or "_" in value:
+    if several:
         return True
+    if not sure and _CALLED.match(text, end):
+        return False
     quoted = text[max(0, start - 1) : start] == text[end : end + 1] == "`"
     if quoted and value.islower() and not (caseless or sure):
         return False
     begin = text.rfind("\n", 0, start) + 1
     after = text.find("\n", end)
-    typed = _TYPED.search(text, begin, start)
+    typed = _TYPED.search(text, max(begin, start - _NEAR), start)
     if _IMPORT.fullmatch(text, begin, after if after >= 0 else len(text)) or (
-        typed and typed[1].lower() == value.lower() and _ANNOTATED.match(text, end)
+        typed and not sure and typed[1].lower() == value.lower() and _ANNOTATED.match(text, end)
     ):
         return False
     before = text[max(0, start - 64) : start].rstrip()[-1:]
@@ -153,10 +161,13 @@ def _is_somebody(text: str, name: Name, *, caseless: bool) -> bool:
 
 _SURE = 0.97
 """The score from which a word that begins a sentence is a name though it is also an order."""
+_NEAR = 80
+"""Code points before a word in which the name of what it is the type of ends."""
 _LOWER_CASE = 0.6
 """The score of a name without capitals that counts in a text with capitals."""
 _GLUE = regex.compile(r"[\p{L}\p{N}][-_./:]")
 _GLUED = regex.compile(r"[-_./:][\p{L}\p{N}]")
+_CALLED = regex.compile(r"\((?:[ \t]*+[\r\n]|\))")
 _NAMED = r"[\w.]++(?:\s+as\s+\w++)?"
 _IMPORT = regex.compile(
     rf"\s*+(?:>>> )?(?:from\s+[\w.]++\s+)?c?import\s+\(?{_NAMED}(?:\s*+,\s*+{_NAMED})*+,?\)?\s*+"

@@ -69,6 +69,7 @@ def test_an_address_with_a_number_is_an_address() -> None:
         "How do I sort a list in Python? Use Kubernetes and Grafana.",
         "The Adam optimizer converges faster than SGD on this dataset.",
         "const userService = new HttpClient(AppConfig.default());",
+        'level: Annotated[\n    str | None,\n    Doc(\n        "How loud."\n    ),\n] = None',
         "",
         "   \n\t ",
         "12 34 !? --",
@@ -201,6 +202,12 @@ def test_a_deployment_in_one_language_loads_one_model() -> None:
         ("Ask `anna kovač` about it, He said.", "anna kovač"),
         ("Anna_Kovač is late", "Anna_Kovač"),
         ("My friend Celery moved out.", "Celery"),
+        ('Please ask Tom("Tommy") about it.', "Tom"),
+        ("Ask Erika_Mustermann about it.", "Erika_Mustermann"),
+        ("Approved by erika mustermann/peter schmidt. Thanks.", "erika mustermann"),
+        ("assignee:erika mustermann state:open Thanks", "erika mustermann"),
+        ("Please call maria schmidt.She has the key.", "maria schmidt"),
+        ("jane: Jane, can you come?", "Jane"),
     ],
 )
 def test_somebody_whose_name_looks_like_code_is_found(text: str, name: str) -> None:
