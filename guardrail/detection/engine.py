@@ -312,17 +312,22 @@ def _moved(span: Span, offset: int) -> Span:
 
 
 _WORD_BREAK = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")
-_GENERIC = frozenset({"content", "text", "input", "prompt", "message", "value", "arguments"})
+_GENERIC = frozenset(
+    "content text input prompt message messages value values arguments parts data body".split()
+)
+_DEPENDENT = frozenset("date number no nr code id".split())
 
 
 def field_name(pointer: str) -> str:
     """The words of the field that holds a text: `/customer/phone_no` gives `phone no`.
 
-    So does `/customer/phoneNo`, with a capital.
-
-    Empty for fields that may hold anything.
+    So do `/customer/phoneNo`, with a capital, and `/customer/phone/no`, where the last part says
+    little by itself; `/phone/value` gives `phone`. Empty for fields that may hold anything.
     """
-    for part in reversed(pointer.split("/")):
-        if part and not part.isdigit():
-            return "" if part in _GENERIC else _WORD_BREAK.sub(" ", part)[:64]
-    return ""
+    parts = (part.rstrip("#") for part in pointer.split("/"))
+    named = [part for part in parts if part and not part.isdigit()]
+    while named and named[-1] in _GENERIC:
+        named.pop()
+    words = named[-2:] if named[-1:] and named[-1].lower() in _DEPENDENT else named[-1:]
+    spaced = (_WORD_BREAK.sub(" ", word) for word in words if word not in _GENERIC)
+    return " ".join(spaced)[-64:]

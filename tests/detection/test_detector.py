@@ -29,7 +29,13 @@ SECRET = "canary-alice@example.com"
         ("phone no", "/customer/phone_no"),
         ("phone no", "/customer/phone-no/3"),
         ("ssn", "/function/arguments#/ssn"),
-        ("x" * 64, "/" + "x" * 100),
+        ("", "/messages/0/content#/0/value"),
+        ("ssn", "/messages/0/content#/meta/ssn/value"),
+        ("phone", "/customers/3/phone/values/0"),
+        ("birth date", "/birth/date"),
+        ("passport No", "/person/passport/No"),
+        ("id", "/id"),
+        ("x" * 60 + " ssn", "/" + "x" * 100 + "_ssn"),
     ],
 )
 def test_the_words_of_a_field(expected: str, pointer: str) -> None:
