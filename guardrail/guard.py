@@ -210,9 +210,10 @@ def _is_text(leaf: Leaf) -> bool:
 
 def _unit(leaf: Leaf) -> TextUnit:
     identifier = leaf.action in (Action.IDENTIFIER, Action.STRUCTURE)
+    spaced = leaf.action is Action.PARTICIPANT  # who has to write `Erika_Mustermann`
     return TextUnit(
         pointer=leaf.pointer,
-        text=leaf.text,
+        text=leaf.text.replace("_", " ") if spaced else leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
     )
 
@@ -435,7 +436,7 @@ def _protect(
         labels=guard.taxonomy.labels,
         vault=vault,
         grammar=guard.grammar,
-        bare=leaf.action is Action.IDENTIFIER,
+        bare=leaf.action in (Action.IDENTIFIER, Action.PARTICIPANT),
     )
 
 

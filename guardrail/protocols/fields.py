@@ -26,6 +26,8 @@ class Action(StrEnum):
     """A string that holds JSON: its inner leaves are treated, then it is written again."""
     IDENTIFIER = "identifier"
     """A name or id: where it must change, only `[A-Za-z0-9_-]` is put into it."""
+    PARTICIPANT = "participant"
+    """Who speaks: an identifier that is read as somebody's name."""
     PERSON_ID = "person_id"
     """An id of the caller's user: replaced by a keyed digest before it leaves."""
     STRUCTURE = "structure"
