@@ -13,6 +13,7 @@ not looked at: numbers, times and binary stay as they are.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -196,8 +197,11 @@ def text_columns(schema: pa.Schema, columns: Sequence[str] | None = None) -> tup
     problems = []
     for name in schema.names if columns is None else columns:
         if schema.names.count(name) != 1:
-            known = ", ".join(schema.names)
-            problems.append(f"column {name!r}: there must be one of this name; there are {known}")
+            # A file without a heading has people where the names of columns would be.
+            near = difflib.get_close_matches(name, schema.names, 1, 0.7)
+            meant = f" (did you mean {near[0]!r}?)" if near and near[0] != name else ""
+            there = f"there must be one of this name among {len(schema.names)} columns"
+            problems.append(f"column {name!r}: {there}{meant}")
         elif columns is not None and not _holds_text(arrow, schema.field(name).type):
             problems.append(f"column {name!r}: holds no text, but {schema.field(name).type}")
     wanted = set(schema.names if columns is None else columns)

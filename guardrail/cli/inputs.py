@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,7 +25,14 @@ SKIPPED = frozenset(
 
 _SNIFF = 8192
 _MAGIC = (b"%PDF-", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"\x1f\x8b", b"\x7fELF")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_MARKS: Mapping[bytes, str] = {
+    b"\xff\xfe\x00\x00": "utf-32-le",
+    b"\x00\x00\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}
+_FEW_ODD = 20
+"""Bytes of which nothing can be told."""
 
 
 class Binary(ValueError):
@@ -125,25 +133,32 @@ def read(one: Input) -> Read:
 def decode(raw: bytes) -> tuple[str, str]:
     """Gives the text of a file, and the encoding by which the very bytes can be had again.
 
-    What is not UTF-8 or UTF-16 is read as Latin-1, in which every byte is a character.
+    A file in UTF-8 may hold odd bytes, as a log that was cut does. What is not Unicode is read as
+    Latin-1, in which every byte is a character, unless it can hardly be that: no name would be
+    found in it.
 
     Raises:
         Binary: it is no text.
+        OSError: it is text in another encoding.
     """
-    if raw.startswith(_UTF16):
-        encoding = "utf-16-le" if raw.startswith(_UTF16[0]) else "utf-16-be"
-    elif b"\x00" in raw[:_SNIFF] or raw.startswith(_MAGIC):
+    encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and (b"\x00" in raw[:_SNIFF] or raw.startswith(_MAGIC)):
         raise Binary
-    else:
-        encoding = "utf-8"
     try:
         return raw.decode(encoding), encoding
     except UnicodeDecodeError:
         if encoding != "utf-8":
             raise Binary from None
-        return raw.decode("latin-1"), "latin-1"
+    text = raw.decode("utf-8", "surrogateescape")
+    odd = sum("\udc80" <= character <= "\udcff" for character in text)
+    if sum(character > "\x7f" for character in text) >= 2 * odd:
+        return text, "utf-8"
+    text = raw.decode("latin-1")
+    if odd > _FEW_ODD and 3 * odd > sum(map(str.isalpha, text)):
+        raise OSError(errno.EILSEQ, "is neither Unicode nor Latin-1; convert it to UTF-8 (iconv)")
+    return text, "latin-1"
 
 
 def encode(text: str, encoding: str) -> bytes:
     """Gives the bytes of a text that `decode` gave, changed or not."""
-    return text.encode(encoding, "replace")
+    return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")

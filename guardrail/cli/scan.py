@@ -279,5 +279,5 @@ def _stream(
 def _decoded(line: bytes) -> str:
     try:
         return decode(line)[0]
-    except Binary:  # one odd line must not end a stream
+    except (Binary, OSError):  # one odd line must not end a stream
         return line.decode("latin-1")

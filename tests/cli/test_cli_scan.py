@@ -141,12 +141,30 @@ def test_json_lines(tmp_path: Path) -> None:
     assert (found["line"], found["pointer"]) == (2, "/b")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"])
 def test_any_encoding_is_read_and_can_be_written_again(encoding: str, tmp_path: Path) -> None:
     raw = f"Grüße, {MAIL}".encode(encoding)
     (tmp_path / "x.txt").write_bytes(raw)
     assert len(documents(run(tmp_path, "--json"))[0]["findings"]) == 1
     assert encode(*decode(raw)) == raw
+
+
+def test_an_odd_byte_does_not_hide_who_stands_around_it(tmp_path: Path) -> None:
+    people = "Меня зовут Иван Петров.\nMein Name ist Jürgen Müller.\n"
+    raw = people.encode() + b"caf\xe9, and \xd0"
+    assert encode(*decode(raw)) == raw
+    (tmp_path / "x.txt").write_bytes(raw)
+    (found,) = documents(run(tmp_path, "--json"))
+    assert {one["line"] for one in found["findings"]} == {1, 2}
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "shift-jis"])
+def test_an_encoding_that_cannot_be_told_is_a_problem(encoding: str, tmp_path: Path) -> None:
+    text = "私は山田太郎です。" if encoding == "shift-jis" else "Меня зовут Иван Петров."
+    (tmp_path / "x.txt").write_bytes((text * 3).encode(encoding))
+    scanned = run(tmp_path)
+    assert scanned.exit_code not in (0, 1)
+    assert "convert it to UTF-8" in scanned.stderr
 
 
 def test_standard_input_is_answered_line_by_line() -> None:

@@ -54,12 +54,14 @@ def test_csv_and_lines_are_tables_where_columns_are_named(tmp_path: Path) -> Non
     (tmp_path / "a.csv").write_text(f"plz;note;other\n01067;mail {MAIL};{MAIL}\n")
     (tmp_path / "b.jsonl").write_text(f'{{"note":"{MAIL}","other":"{MAIL}"}}\n')
     options = ("-o", tmp_path / "out", "--columns", "note", "--jobs", "1")
-    assert run(tmp_path / "a.csv", tmp_path / "b.jsonl", *options).exit_code == 0
+    done = run(tmp_path / "a.csv", tmp_path / "b.jsonl", *options)
+    assert done.exit_code == 0
     parse = arrow_csv.ParseOptions(delimiter=";")
     convert = arrow_csv.ConvertOptions(column_types={"plz": pa.string()})
     read = arrow_csv.read_csv(
         tmp_path / "out/a.csv", parse_options=parse, convert_options=convert
     ).to_pylist()
+    assert "a.csv: not looked at: 2 of 3 columns" in done.stderr.replace("\n", "")
     assert read == [{"plz": "01067", "note": "mail [EMAIL REDACTED]", "other": MAIL}]
     lines = (tmp_path / "out/b.jsonl").read_text()
     assert lines == f'{{"note":"[EMAIL REDACTED]","other":"{MAIL}"}}\n'
@@ -70,6 +72,7 @@ def test_csv_and_lines_are_tables_where_columns_are_named(tmp_path: Path) -> Non
     [
         ("a.csv", f"a,b\n1,{MAIL},3\n", ["--columns", "a"], "cannot be read as a table"),
         ("a.csv", "a,b\n1,2\n", ["--columns", "c"], "column 'c': there must be one of this name"),
+        ("a.csv", f"{MAIL},x\n1,2\n", ["--columns", "name"], "name among 2 columns"),
         ("a.jsonl", '{"a": "x"}\n', ["--columns", "c"], "column 'c': no line has it"),
         ("a.parquet", MAIL, [], "cannot be read as a table"),
         ("a.arrow", MAIL, [], "cannot be read as a table"),
