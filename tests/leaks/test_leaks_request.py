@@ -217,6 +217,20 @@ def test_a_disguise_that_a_model_reads_hides_nothing(disguise: str) -> None:
     assert not any(spelling in readable for spelling in spellings)
 
 
+@pytest.mark.parametrize("name", ["Erika_Mustermann", "erika-mustermann", "jane_doe"])
+def test_who_speaks_is_somebody(name: str) -> None:
+    seen = ask(_message(role="user", content="hello", name=name))
+    assert seen.status == 200
+    assert not seen.left(name)
+
+
+def test_what_holds_a_field_says_what_it_holds() -> None:
+    held = {"meta": {"ssn": {"value": "536904399"}, "password": {"value": "hunter2secret"}}}
+    seen = ask(chat("hello", extra=held))
+    assert not seen.left("536904399")
+    assert not seen.left("hunter2secret")
+
+
 @pytest.mark.parametrize(
     "content_type", [b"text/plain", b"application/x-www-form-urlencoded", b"text/html"]
 )
