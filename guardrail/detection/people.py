@@ -243,6 +243,24 @@ def people_rules() -> list[Rule]:
             rf"{_NAME})(?=\s{{0,4}}(?:\n|$))",
         ),
         _cue(
+            "login-after-label",
+            frozenset("user username login logname owner assignee reviewer author".split()),
+            r"(?<![^\W_])(?i:user(?:[ _-]?name)?|login|logname|owner|assignee|reviewer|author)"
+            r"[\"']?\s?[:=]\s?[\"']?(\p{L}{2,20}(?:[._]\p{L}{2,24}){1,2})(?![\w.(\[@-])",
+            entity="USER_ID",
+            score=0.6,
+            validate=_is_login,
+        ),
+        _cue(
+            "login-in-path",
+            frozenset("home users".split()),
+            r"(?:/home/|/Users/|\\{1,2}Users\\{1,2})(\p{L}[\p{L}\d._-]{0,30}[\p{L}\d])"
+            r"(?=[/\\]|[\s\"'`:,;)]|$)",
+            entity="USER_ID",
+            score=0.6,
+            validate=_is_login,
+        ),
+        _cue(
             "name-of-speaker",
             frozenset(),
             rf"(?:^|\n)\[?\d{{1,2}}:\d{{2}}(?::\d{{2}})?(?:[ ]?[AaPp][Mm])?\]?[ ](?:-[ ])?({_NAME})"
@@ -255,3 +273,22 @@ def people_rules() -> list[Rule]:
 
 def _is_lower_name(value: str) -> bool | None:
     return False if not _NOT_NAMES.isdisjoint(value.split()) else None
+
+
+def _is_login(value: str) -> bool | None:
+    return False if not _NO_LOGINS.isdisjoint(value.lower().replace(".", "_").split("_")) else None
+
+
+_NO_LOGINS = frozenset(
+    (
+        "self this cls request req ctx context app os sys config settings current session data "
+        "event args kwargs params payload body response res obj item row record form model models "
+        "user users username account accounts auth client api db env process window document flask "
+        "django name id email login logout profile get set none null true false value default "
+        "root admin administrator public shared guest ubuntu debian fedora runner runneradmin "
+        "vscode codespace jovyan node linuxbrew ec2-user pi git me you yourname your-name foo bar "
+        "test tester dev build builder work project vagrant circleci travis jenkins gitlab-runner "
+        "nobody www www-data appuser nonroot system service hadoop spark airflow postgres mysql"
+    ).split()
+)
+"""Words of programs, and accounts that are nobody's."""

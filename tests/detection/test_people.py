@@ -89,3 +89,32 @@ def test_a_name_is_found_by_its_cue(name: str, around: str) -> None:
 )
 def test_what_follows_a_cue_is_not_always_a_name(text: str) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("login", "text"),
+    [
+        ("jane.doe", "login: {}"),
+        ("jane.doe", "ts=1 user={} ip=10.0.0.1"),
+        ("jane_doe", '{{"username": "{}"}}'),
+        ("jane.doe", "open /home/{}/notes.txt"),
+        ("jdoe", "/Users/{}"),
+        ("Jane.Doe", r"C:\Users\{}\Desktop"),
+    ],
+)
+def test_logins_are_found_where_they_are_said_to_be(login: str, text: str) -> None:
+    assert ("USER_ID", login) in found(text.format(login))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user = request.user",
+        "owner=self.owner,",
+        "/home/ubuntu/app",
+        "/Users/runner/work",
+        "user: admin",
+    ],
+)
+def test_programs_and_common_accounts_are_nobody_s(text: str) -> None:
+    assert "USER_ID" not in {entity for entity, _ in found(text)}
