@@ -401,7 +401,7 @@ def _number(
         repeated = known.find(leaf.text, among=seen)
         for finding in decisive((*findings, *repeated)):
             allocate(finding.entity, leaf.text[finding.span.start : finding.span.end])
-        for _, value in known.places(leaf.text):
+        for value in known.present(leaf.text):
             by, order = revealed[value]
             if by > number:
                 before.setdefault(by, set()).add((number, order, value))

@@ -35,19 +35,25 @@ class Index:
             for beginning, alike in by_beginning.items()
         }
 
-    def places(self, text: str) -> Iterator[tuple[int, str]]:
-        """Gives each place where a string stands, with the string; the longest first at a place.
+    def places(self, text: str) -> Iterator[tuple[int, Iterator[str]]]:
+        """Gives each place where strings stand, in no order, with those strings, longest first.
 
-        Strings may overlap one another and themselves. Places are in no order.
+        Strings may overlap one another and themselves. Each is a beginning of the one before it.
         """
         for at in self._beginnings(text):
             alike, prefixes, longest = self._sorted[text[at : at + _BEGINNING]]
             # All strings that begin here are beginnings of the last one that is not beyond.
             nth = bisect_right(alike, text[at : at + longest]) - 1
-            while nth >= 0:
-                if text.startswith(alike[nth], at):
-                    yield at, alike[nth]
+            while nth >= 0 and not text.startswith(alike[nth], at):
                 nth = prefixes[nth]
+            if nth >= 0:
+                yield at, _chain(alike, prefixes, nth)
+
+    def __iter__(self) -> Iterator[tuple[str, str | None]]:
+        """Gives each string with the longest other one that it begins with, which comes first."""
+        for alike, prefixes, _ in self._sorted.values():
+            for string, other in zip(alike, prefixes, strict=True):
+                yield string, alike[other] if other >= 0 else None
 
     def _beginnings(self, text: str) -> Iterator[int]:
         known = self._sorted
@@ -61,6 +67,12 @@ class Index:
             while at >= 0:
                 yield at
                 at = text.find(beginning, at + 1)
+
+
+def _chain(alike: list[str], prefixes: list[int], nth: int) -> Iterator[str]:
+    while nth >= 0:
+        yield alike[nth]
+        nth = prefixes[nth]
 
 
 def _prefixes(ordered: list[str]) -> list[int]:
@@ -86,14 +98,12 @@ class KnownValues:
         self._entities = {v: e for v, e in values.items() if e != LITERAL}
         self._structured = frozenset(filter(is_structured, self._entities))
         self._index = Index(self._entities)
-
-    def places(self, text: str) -> Iterator[tuple[int, str]]:
-        """Gives each place where a value stands, with the value; the longest first at a place."""
-        for at, value in self._index.places(text):
-            if value in self._structured or not (
-                _in_word(text, at) or _in_word(text, at + len(value))
-            ):
-                yield at, value
+        # The entities of a value and of all values that it begins with.
+        self._below: dict[str, frozenset[str]] = {}
+        for value, other in self._index:
+            below = self._below[other] if other else frozenset()
+            entity = self._entities[value]
+            self._below[value] = below if entity in below else below | {entity}
 
     def find(self, text: str, *, among: Container[str] | None = None) -> list[Finding]:
         """Gives where values stand in a text, all or those among some; findings may overlap.
@@ -101,16 +111,41 @@ class KnownValues:
         Of values of one entity that begin at one place the longest alone is given.
         """
         found: list[Finding] = []
-        last, entities = -1, set[str]()
-        for at, value in self.places(text):
-            entity = self._entities[value]
-            if at != last:
-                last, entities = at, set()
-            if entity not in entities and (among is None or value in among):
-                entities.add(entity)
-                span = Span(at, at + len(value))
-                found.append(Finding(entity=entity, span=span, score=1.0, recognizer="known-value"))
+        for at, values in self._index.places(text):
+            given: set[str] = set()
+            for value in values:
+                if self._below[value] <= given:
+                    break
+                entity = self._entities[value]
+                if entity in given or not (among is None or value in among):
+                    continue
+                if self._stands(value, text, at):
+                    given.add(entity)
+                    span = Span(at, at + len(value))
+                    found.append(
+                        Finding(entity=entity, span=span, score=1.0, recognizer="known-value")
+                    )
         return found
+
+    def present(self, text: str) -> set[str]:
+        """Gives the values that stand somewhere in a text."""
+        found: set[str] = set()
+        looked_at: dict[bool, set[str]] = {False: set(), True: set()}
+        for at, values in self._index.places(text):
+            # Where one value stood, those that it begins with did, if it began like here.
+            before = looked_at[_in_word(text, at)]
+            for value in values:
+                if self._stands(value, text, at):
+                    found.add(value)
+                if value in before:
+                    break
+                before.add(value)
+        return found
+
+    def _stands(self, value: str, text: str, at: int) -> bool:
+        return value in self._structured or not (
+            _in_word(text, at) or _in_word(text, at + len(value))
+        )
 
 
 def _in_word(text: str, at: int) -> bool:

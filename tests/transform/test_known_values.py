@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -72,6 +75,10 @@ def test_of_values_that_begin_together_the_longest_of_each_entity_is_given() -> 
     assert [text[f.span.start : f.span.end] for f in found] == ["Anna"]
 
 
+def all_of(index: Index, text: str) -> list[tuple[int, str]]:
+    return [(at, string) for at, strings in index.places(text) for string in strings]
+
+
 STRINGS = st.lists(st.text("ab@", min_size=1, max_size=9), max_size=12)
 
 
@@ -79,7 +86,7 @@ STRINGS = st.lists(st.text("ab@", min_size=1, max_size=9), max_size=12)
 def test_every_string_is_found_at_every_place(strings: list[str], text: str, few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_FEW", few)
-        found = list(Index(strings).places(text))
+        found = all_of(Index(strings), text)
     expected = {
         (at, string)
         for string in strings
@@ -93,6 +100,43 @@ def test_every_string_is_found_at_every_place(strings: list[str], text: str, few
     for at, string in found:
         assert len(string) < lengths.get(at, 99)
         lengths[at] = len(string)
+
+
+@given(
+    st.dictionaries(st.text("ab1@ ", min_size=1, max_size=9), st.sampled_from("AB"), max_size=9),
+    st.text("ab1@ ", max_size=60),
+    st.integers(0, 9),
+)
+def test_values_are_found_as_if_each_were_looked_for(
+    values: dict[str, str], text: str, few: int
+) -> None:
+    def stand(known: Iterable[str]) -> dict[tuple[int, str], str]:
+        """By place and entity the longest value."""
+        longest: dict[tuple[int, str], str] = {}
+        for value in sorted(known, key=len):
+            word = "" if is_structured(value) else r"(?:(?<![^\W_])|(?![^\W_]))"
+            for m in re.finditer(f"(?={word}{re.escape(value)}{word})", text):
+                if len(value) >= 4:
+                    longest[m.start(), values[value]] = value
+        return longest
+
+    known = KnownValues(values)
+    for among in (None, set(sorted(values)[:few])):
+        found = known.find(text, among=among)
+        assert len(found) == len(set(found))
+        assert {(f.span.start, f.entity): text[f.span.start : f.span.end] for f in found} == stand(
+            values if among is None else among
+        )
+    assert known.present(text) == {value for value in values if stand([value])}
+
+
+def test_values_within_one_another_are_not_all_looked_at_everywhere() -> None:
+    started = perf_counter()
+    known = KnownValues({"Jane " * n + "Jane": "PERSON" for n in range(2000)})
+    text = "Jane " * 20_000
+    assert len(known.find(text)) == 20_000
+    assert len(known.present(text)) == 2000
+    assert perf_counter() - started < 30  # by looking at each everywhere: minutes
 
 
 def test_what_overlaps_itself_is_covered_wherever_it_stands() -> None:
@@ -116,7 +160,7 @@ def test_no_more_is_compared_for_more_values() -> None:
     def compared(many: int) -> int:
         text = Counted(" ".join(f"https://example.com/{n:05}" for n in range(1000)))
         index = Index(f"https://example.com/{n:05}" for n in range(many))
-        assert len(list(index.places(text))) == 1000
+        assert len(all_of(index, text)) == 1000
         return text.compared
 
     assert compared(1000) == compared(4000) == 1000
