@@ -30,9 +30,10 @@ from guardrail.protocols.fields import Action, Leaf, Path, leaves, rewrite
 from guardrail.protocols.maps import Protocol
 from guardrail.spans import resolve
 from guardrail.taxonomy import NONE, Taxonomy
+from guardrail.transform.known import Index, KnownValues, is_structured
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
-from guardrail.transform.rewrite import is_structured, known_values, protect, restorer
+from guardrail.transform.rewrite import protect, restorer
 from guardrail.transform.stream import CompiledRules, StreamRule, check_rules, compile_rules
 from guardrail.transform.vault import Entry, Vault
 from guardrail.types import (
@@ -179,7 +180,7 @@ def inspect(
     Raises:
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
     """
-    known = known_values({entry.original: entry.entity for entry in vault})
+    known = KnownValues({entry.original: entry.entity for entry in vault})
     read = [tuple(leaves(body.payload, protocol.request)) for body, protocol in bodies]
     units = [_unit(leaf) for found in read for leaf in found if _is_text(leaf)]
     detected = iter(guard.detector.find_all(units, app=app))
@@ -195,7 +196,7 @@ def inspect(
                 counts[finding.entity] += 1
             else:
                 yield finding
-        yield from known(leaf.text)
+        yield from known.find(leaf.text)
 
     parts = [
         Part(body=body, leaves=found, findings=tuple(tuple(findings(leaf)) for leaf in found))
@@ -327,13 +328,12 @@ def shield(
     parts = [
         replace(part, findings=tuple(map(decisive, part.findings))) for part in inspection.parts
     ]
-    values = _number(guard, parts, treatments, vault, decisive)
-    again = known_values(values)
+    known, values = _number(guard, parts, treatments, vault, decisive)
     shielded = []
     for part in parts:
         changes: dict[Path, str | None] = {}
         for leaf, found in zip(part.leaves, part.findings, strict=True):
-            repeated = again(leaf.text) if leaf.action not in _OPAQUE else []
+            repeated = known.find(leaf.text) if leaf.action not in _OPAQUE else []
             findings = decisive((*found, *repeated)) if repeated else found
             text = _protect(guard, leaf, findings, treatments, vault)
             if text is not leaf.text and text != leaf.text:
@@ -369,37 +369,46 @@ def _number(
     treatments: Mapping[str, Treatment],
     vault: Vault,
     decisive: Callable[[Iterable[Finding]], tuple[Finding, ...]],
-) -> dict[str, str]:
-    """Numbers every value above CLEAR, and gives them all (value → entity).
+) -> tuple[KnownValues, frozenset[str]]:
+    """Numbers every value above CLEAR, and gives them all.
 
     A leaf is numbered by its own findings and by what earlier leaves revealed; what a leaf reveals
     is then numbered in the leaves before it. So a longer history never changes a number.
     """
+    inspected = [
+        (leaf, findings)
+        for part in parts
+        for leaf, findings in zip(part.leaves, part.findings, strict=True)
+        if leaf.action not in _OPAQUE
+    ]
+    own = [dict(_values_of(leaf, findings, treatments)) for leaf, findings in inspected]
     values: dict[str, str] = {}
-    before: list[Leaf] = []
+    revealed: dict[str, tuple[int, int]] = {}
+    for number, new in enumerate(own):
+        for value, entity in new.items():
+            values.setdefault(value, entity)
+            revealed.setdefault(value, (number, len(revealed)))
+    known = KnownValues(values)
 
-    def allocate(leaf: Leaf, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            if treatments[finding.entity] is Treatment.PSEUDONYMISED:
-                vault.allocate(
-                    entity=finding.entity,
-                    word=guard.taxonomy.label(finding.entity),
-                    original=leaf.text[finding.span.start : finding.span.end],
-                )
+    def allocate(entity: str, original: str) -> None:
+        if treatments[entity] is Treatment.PSEUDONYMISED:
+            word = guard.taxonomy.label(entity)
+            vault.allocate(entity=entity, word=word, original=original)
 
-    for part in parts:
-        for leaf, findings in zip(part.leaves, part.findings, strict=True):
-            if leaf.action in _OPAQUE:
-                continue
-            own = dict(_values_of(leaf, findings, treatments))
-            revealed = {value: entity for value, entity in own.items() if value not in values}
-            values.update(revealed)
-            if values:
-                allocate(leaf, decisive((*findings, *known_values(values)(leaf.text))))
-            for earlier in before if revealed else ():
-                allocate(earlier, known_values(revealed)(earlier.text))
-            before.append(leaf)
-    return values
+    seen: set[str] = set()
+    before: dict[int, set[tuple[int, int, str]]] = {}
+    for number, (leaf, findings) in enumerate(inspected):
+        seen.update(own[number])
+        repeated = known.find(leaf.text, among=seen)
+        for finding in decisive((*findings, *repeated)):
+            allocate(finding.entity, leaf.text[finding.span.start : finding.span.end])
+        for value in known.present(leaf.text):
+            by, order = revealed[value]
+            if by > number:
+                before.setdefault(by, set()).add((number, order, value))
+        for _, _, value in sorted(before.pop(number, ())):
+            allocate(values[value], value)
+    return known, frozenset(values)
 
 
 def _protect(
@@ -441,19 +450,21 @@ def _protect(
 
 
 def _spellings(value: str) -> set[str]:
+    if value.isalnum() and value.isascii():
+        return {value}
     return {value, json.dumps(value)[1:-1], quote_plus(value)}
 
 
 def _refuse_residue(values: Iterable[str], shielded: Sequence[bytes]) -> None:
     """A second, independent look at the very bytes that would leave."""
-    for value in filter(is_structured, values):
-        for form in {value} if value.isalnum() and value.isascii() else _spellings(value):
-            if any(form.encode("utf-8", "surrogatepass") in part for part in shielded):
-                raise Refusal(
-                    400,
-                    "personal_data_in_structure",
-                    "personal data stands where the protocol allows no change",
-                )
+    forms = (form for value in filter(is_structured, values) for form in _spellings(value))
+    residue = Index(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in forms)
+    if any(True for part in shielded for _ in residue.places(part.decode("latin-1"))):
+        raise Refusal(
+            400,
+            "personal_data_in_structure",
+            "personal data stands where the protocol allows no change",
+        )
 
 
 # ── filtering what comes back ────────────────────────────────────────────────────────────────────

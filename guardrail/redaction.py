@@ -22,8 +22,9 @@ from guardrail.policy.ladder import decide
 from guardrail.policy.loader import PolicyStore
 from guardrail.spans import resolve
 from guardrail.taxonomy import Taxonomy
+from guardrail.transform.known import KnownValues, is_structured
 from guardrail.transform.placeholders import Grammar
-from guardrail.transform.rewrite import Pseudonyms, is_structured, protect
+from guardrail.transform.rewrite import Pseudonyms, protect
 from guardrail.types import (
     Category,
     Decision,
@@ -256,7 +257,7 @@ class Redactor:
         }
         pairs = list(zip(pieces, found, strict=True))
         values = _all_values(pairs, by_entity)
-        everywhere = _Known({v: entity for v, entity in values.items() if is_structured(v)})
+        everywhere = KnownValues({v: entity for v, entity in values.items() if is_structured(v)})
         texts: list[str] = []
         for record, group in groupby(pairs, key=lambda pair: pair[0].record):
             texts += self._record(list(group), by_entity, everywhere, vaults(record))
@@ -270,10 +271,10 @@ class Redactor:
         self,
         pairs: Sequence[tuple[Piece, tuple[Finding, ...]]],
         treatments: Mapping[str, Treatment],
-        everywhere: _Known,
+        everywhere: KnownValues,
         vault: Pseudonyms,
     ) -> Iterator[str]:
-        here = _Known(_all_values(pairs, treatments))
+        here = KnownValues(_all_values(pairs, treatments))
         for piece, found in pairs:
             text = piece.unit.text
             repeated = () if piece.opaque else (*here.find(text), *everywhere.find(text))
@@ -321,52 +322,6 @@ def _all_values(
             if finding.entity == "PERSON":
                 values.update((name, finding.entity) for name in _NAME.findall(value))
     return values
-
-
-_RUN = regex.compile(r"[^\W\d_]+|\d+")
-_LEAST, _KEY = 4, 12
-
-
-class _Known:
-    """Values already found, looked up where a run of letters or of digits begins.
-
-    As `known_values`, for many values and long texts: a value shorter than four code points is
-    left to the detectors, and only what is structured may stand inside a word.
-    """
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values: dict[str, list[tuple[int, str, str]]] = {}
-        for value, entity in values.items():
-            run = _RUN.search(value) if len(value) >= _LEAST else None
-            if run:
-                key = value[run.start() : run.start() + _KEY]
-                self._values.setdefault(key, []).append((run.start(), value, entity))
-        self._lengths = sorted({len(key) for key in self._values})
-
-    def find(self, text: str) -> list[Finding]:
-        """Gives where they stand; findings may overlap."""
-        found: list[Finding] = []
-        for run in _RUN.finditer(text) if self._values else ():
-            at = run.start()
-            for length in self._lengths:
-                for before, value, entity in self._values.get(text[at : at + length], ()):
-                    span = Span(at - before, at - before + len(value))
-                    if span.start >= 0 and _stands(value, text, span):
-                        found.append(
-                            Finding(entity=entity, span=span, score=1.0, recognizer="known-value")
-                        )
-        return found
-
-
-def _stands(value: str, text: str, span: Span) -> bool:
-    if not text.startswith(value, span.start):
-        return False
-    return is_structured(value) or not (_in_word(text, span.start) or _in_word(text, span.end))
-
-
-def _in_word(text: str, at: int) -> bool:
-    """Whether a position has a letter or digit on either side."""
-    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
 
 
 def _counts(found: Iterable[Iterable[Finding]]) -> dict[str, int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from heapq import heappop, heappush
+from itertools import pairwise
 
 from guardrail.types import Finding, Span
 
@@ -36,35 +39,40 @@ def resolve(
     return tuple(disjoint)
 
 
-def _outermost(cluster: list[Finding]) -> list[Finding]:
+def _outermost(cluster: Iterable[Finding]) -> list[Finding]:
     """Without those that lie in others of the same entity, which are then as sure as they are.
 
     A model finds the parts of an address that a rule finds whole.
     """
-    kept: list[Finding] = []
-    for finding in sorted(cluster, key=lambda f: (f.span.start - f.span.end, f.span.start)):
-        holders = [at for at, outer in enumerate(kept) if _holds(outer, finding)]
-        for at in holders:
-            kept[at] = replace(kept[at], score=max(kept[at].score, finding.score))
-        if not holders:
-            kept.append(finding)
-    return kept
+    by_entity: dict[str, list[Finding]] = {}
+    for finding in cluster:
+        by_entity.setdefault(finding.entity, []).append(finding)
+    return [outer for found in by_entity.values() for outer in _with_parts(found)]
 
 
-def _holds(outer: Finding, inner: Finding) -> bool:
-    return (
-        outer.entity == inner.entity
-        and outer.span.start <= inner.span.start
-        and inner.span.end <= outer.span.end
-    )
+def _with_parts(found: list[Finding]) -> Iterator[Finding]:
+    """Those of one entity that lie in no other, each as sure as the surest that lies in it."""
+    parts = deque(sorted(found, key=lambda f: f.span.end))
+    within: list[tuple[float, int]] = []
+    reach = -1
+    for outer in sorted(found, key=lambda f: (f.span.start, -f.span.end)):
+        if outer.span.end <= reach:
+            continue
+        reach = outer.span.end
+        while parts and parts[0].span.end <= reach:
+            part = parts.popleft()
+            heappush(within, (-part.score, part.span.start))
+        # Whoever comes later begins later, so what began too early is never looked at again.
+        while within[0][1] < outer.span.start:
+            heappop(within)
+        yield replace(outer, score=-within[0][0])
 
 
 def _settle(cluster: list[Finding], weight: Callable[[Finding], int]) -> list[Finding]:
     if len(cluster) <= 1:
         return cluster
-    cluster = _outermost(cluster)
     ranked = sorted(
-        cluster,
+        _outermost(cluster),
         key=lambda f: (
             -weight(f),
             -f.score,
@@ -74,22 +82,16 @@ def _settle(cluster: list[Finding], weight: Callable[[Finding], int]) -> list[Fi
             f.recognizer,
         ),
     )
-    kept: list[Finding] = []
-    for finding in ranked:
-        pieces = [finding.span]
-        for winner in kept:
-            pieces = [rest for piece in pieces for rest in _subtract(piece, winner.span)]
-            if not pieces:
-                break
-        kept.extend(replace(finding, span=piece) for piece in pieces)
-    return sorted(kept, key=lambda f: f.span)
-
-
-def _subtract(piece: Span, taken: Span) -> Iterable[Span]:
-    if taken.end <= piece.start or piece.end <= taken.start:
-        yield piece
-        return
-    if piece.start < taken.start:
-        yield Span(piece.start, taken.start)
-    if taken.end < piece.end:
-        yield Span(taken.end, piece.end)
+    coming = deque(sorted(range(len(ranked)), key=lambda rank: ranked[rank].span.start))
+    edges = sorted({edge for f in ranked for edge in (f.span.start, f.span.end)})
+    here: list[int] = []
+    owned: list[tuple[int, Span]] = []
+    for start, end in pairwise(edges):
+        while coming and ranked[coming[0]].span.start <= start:
+            heappush(here, coming.popleft())
+        while ranked[here[0]].span.end <= start:
+            heappop(here)
+        if owned and owned[-1][0] == here[0]:
+            start = owned.pop()[1].start
+        owned.append((here[0], Span(start, end)))
+    return [replace(ranked[rank], span=span) for rank, span in owned]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -36,6 +38,8 @@ from exchange_world import (
     tell,
     usual,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guardrail.detection.detector import Detector, RuleDetector, build_detector
 from guardrail.detection.lists import deny_rules
@@ -47,6 +51,8 @@ from guardrail.errors import ConfigError, DetectorUnavailable, Refusal
 from guardrail.exchange import ChunkReceived, Deployment, RecordFailed
 from guardrail.guard import (
     Blocked,
+    Inspection,
+    Part,
     build_guard,
     inspect,
     judge,
@@ -58,8 +64,11 @@ from guardrail.policy.cedar import Source, parse, policy_set
 from guardrail.policy.loader import load_policies
 from guardrail.policy.verdicts import Memo
 from guardrail.protocols.bodies import read_body, read_form
+from guardrail.protocols.fields import leaves
 from guardrail.protocols.maps import GENERIC, load_protocols
+from guardrail.spans import resolve
 from guardrail.taxonomy import load_taxonomy
+from guardrail.transform.known import is_structured
 from guardrail.transform.vault import Vault, Vaults
 from guardrail.types import Category, Decision, Finding, Reason, Span, TextUnit, Treatment
 
@@ -444,6 +453,97 @@ def test_a_body_and_a_query_are_parts_of_one_request() -> None:
     sent = shield(guard(), seen, decision, vault=vault)
     assert json.loads(sent[0])["messages"][0]["content"] == "[EMAIL_1]"
     assert sent[1] == b"cc=%5BEMAIL_1%5D"
+
+
+MARKED = {
+    "Anna": "PERSON",
+    "Anna Smith": "PERSON",
+    "Smith": "LOCATION",
+    "Smith Anna Smith": "PERSON",
+    "a1@b.co": "EMAIL_ADDRESS",
+    "1@b.co.uk": "EMAIL_ADDRESS",
+    "+49 30 901820": "PHONE_NUMBER",
+    "901820": "PHONE_NUMBER",
+    "Ann": "PERSON",
+}
+_ITEMS = "|".join(map(re.escape, sorted(MARKED, key=len, reverse=True)))
+MENTIONS = st.lists(
+    st.builds("".join, st.tuples(st.sampled_from(["", "", "!"]), st.sampled_from([*MARKED]))),
+    max_size=6,
+)
+
+
+def marked(text: str) -> tuple[Finding, ...]:
+    """Finds what stands after an exclamation mark."""
+    return tuple(
+        Finding(
+            entity=MARKED.get(m[1], "EMAIL_ADDRESS"),
+            span=Span(*m.span(1)),
+            score=0.8,
+            recognizer="mark",
+        )
+        for m in re.finditer(rf"!({_ITEMS}|user\d+@example\.com)", text)
+    )
+
+
+def numbered(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """What is numbered, in order: leaf by leaf, and for each value all leaves from the first on."""
+    order: dict[tuple[str, str], None] = {}
+    values: dict[str, str] = {}
+
+    def stand(text: str, known: Mapping[str, str]) -> Iterator[Finding]:
+        for value, entity in known.items():
+            word = "" if is_structured(value) else r"(?:(?<![^\W_])|(?![^\W_]))"
+            for m in re.finditer(f"(?={word}({re.escape(value)}){word})", text):
+                if len(value) >= 4:
+                    span = Span(*m.span(1))
+                    yield Finding(entity=entity, span=span, score=1.0, recognizer="known-value")
+
+    for at, text in enumerate(texts):
+        new: dict[str, str] = {}
+        for finding in marked(text):
+            value = text[finding.span.start : finding.span.end]
+            new[value] = finding.entity
+            if finding.entity == "PERSON":
+                new.update((name, "PERSON") for name in value.split() if len(name) >= 4)
+        new = {value: entity for value, entity in new.items() if value not in values}
+        values.update(new)
+        found = [(text, f) for f in resolve([*marked(text), *stand(text, values)])]
+        for earlier in texts[:at]:
+            found += [(earlier, f) for f in stand(earlier, new)]
+        for where, f in found:
+            order.setdefault((f.entity, where[f.span.start : f.span.end]))
+    return list(order)
+
+
+def treated(texts: Sequence[str]) -> tuple[list[tuple[str, str]], bytes]:
+    """What is numbered of what is marked, in order, and the body that leaves."""
+    body = read_body(chat(*texts), content_type="application/json")
+    found = tuple(leaves(body.payload, OPENAI.request))
+    part = Part(body=body, leaves=found, findings=tuple(marked(leaf.text) for leaf in found))
+    categories = {load_taxonomy().category(entity) for entity in MARKED.values()}
+    decision = Decision(
+        endpoint="cloud", treatments=dict.fromkeys(categories, Treatment.PSEUDONYMISED)
+    )
+    vault = Vault()
+    inspection = Inspection(parts=(part,), evidence={}, counts={})
+    (sent,) = shield(guard(), inspection, decision, vault=vault)
+    return [(entry.entity, entry.original) for entry in vault], sent
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(MENTIONS.map(" ".join) | MENTIONS.map("".join), min_size=1, max_size=5))
+def test_values_are_numbered_as_if_leaf_by_leaf(texts: list[str]) -> None:
+    order, _ = treated(texts)
+    assert order == numbered(["gpt-4o", *(text for one in texts for text in ("user", one))])
+
+
+def test_many_values_in_many_leaves_take_no_longer_than_one_by_one() -> None:
+    started = perf_counter()
+    order, sent = treated([f"!user{n}@example.com, user{n + 1}@example.com" for n in range(8000)])
+    assert [value for _, value in order] == [f"user{n}@example.com" for n in range(8000)]
+    assert sent.count(b"@example.com") == 1
+    assert perf_counter() - started < 30  # by trying each value on each leaf: minutes
 
 
 def test_a_decision_that_forgot_a_category_protects_it_most() -> None:

@@ -68,6 +68,11 @@ def test_a_number_of_one_row_is_replaced_in_every_row() -> None:
     assert done == "phone,note\n[PHONE_1],-\n,ask for [PHONE_1] or id[PHONE_1]x\n"
 
 
+def test_an_address_is_replaced_wherever_it_begins_in_a_word() -> None:
+    text = "host,note\n192.0.2.17,-\n,see 5192.0.2.17\n"
+    assert treated(text, Format.CSV) == "host,note\n[IP_1],-\n,see 5[IP_1]\n"
+
+
 def test_many_values_in_many_pieces_take_no_longer_than_one_by_one() -> None:
     rows = [{"mail": f"user{n}@example.com", "note": f"see user{n}"} for n in range(3000)]
     started = perf_counter()

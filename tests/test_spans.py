@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
+from time import perf_counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +91,50 @@ def test_the_order_given_changes_nothing(findings: list[Finding], random: object
     shuffled = sorted(findings, key=lambda f: hash((f, id(random))))
     assert resolve(shuffled) == resolve(findings)
     assert resolve(resolve(findings)) == resolve(findings)
+
+
+def one_by_one(findings: list[Finding], weight: Callable[[Finding], int]) -> list[Finding]:
+    """What `resolve` gives, by looking at each finding with each other."""
+    outermost: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: (f.span.start - f.span.end, f.span.start)):
+        holders = [
+            at
+            for at, outer in enumerate(outermost)
+            if outer.entity == finding.entity and holds(outer, finding)
+        ]
+        for at in holders:
+            outermost[at] = replace(outermost[at], score=max(outermost[at].score, finding.score))
+        if not holders:
+            outermost.append(finding)
+    left: list[Finding] = []
+    taken: set[int] = set()
+    for finding in sorted(outermost, key=lambda f: (-weight(f), rank(f))):
+        free = [p for p in range(finding.span.start, finding.span.end) if p not in taken]
+        for _, run in groupby(enumerate(free), key=lambda pair: pair[1] - pair[0]):
+            places = [place for _, place in run]
+            left.append(replace(finding, span=Span(places[0], places[-1] + 1)))
+        taken.update(free)
+    return sorted(left, key=lambda f: f.span)
+
+
+@given(st.lists(FINDINGS, max_size=30), st.permutations([0, 1, 2]), st.booleans())
+def test_all_at_once_gives_what_one_by_one_gives(
+    findings: list[Finding], weights: list[int], weighed: bool
+) -> None:
+    by_entity = dict(zip("ABC", weights, strict=True)) if weighed else dict.fromkeys("ABC", 0)
+
+    def weight(finding: Finding) -> int:
+        return by_entity[finding.entity]
+
+    assert resolve(findings, weight=weight) == tuple(one_by_one(findings, weight))
+
+
+@pytest.mark.parametrize("entities", ["A", "AB"])
+def test_many_that_overlap_take_no_longer_than_they_should(entities: str) -> None:
+    started = perf_counter()
+    findings = [one(entities[n % len(entities)], n, n + 20_000) for n in range(20_000)]
+    assert len(resolve(findings)) == 20_000
+    assert perf_counter() - started < 30  # by looking at each with each other: minutes
 
 
 def test_parts_of_what_is_found_whole_are_no_findings_of_their_own() -> None:

@@ -82,7 +82,7 @@ def protect(
 
 def _set_apart(token: str, text: str, span: Span) -> str:
     """A bare token that a digit to its right cannot turn into another one's number."""
-    return f"{token}_" if text[span.end :][:1].isdigit() else token
+    return f"{token}_" if text[span.end : span.end + 1].isdigit() else token
 
 
 def _token(entry: Pseudonym, *, bare: bool) -> str:
@@ -130,41 +130,3 @@ def restorer(
         return entry.original if entry and (entry.word == LITERAL or allow(entry)) else None
 
     return original
-
-
-def is_structured(value: str) -> bool:
-    """Whether a value is unmistakable wherever it stands: six code points, a digit or `@` in it."""
-    return len(value) >= 6 and any(c.isdigit() or c == "@" for c in value)
-
-
-def known_values(values: Mapping[str, str]) -> Callable[[str], list[Finding]]:
-    """Gives a finder of values already known (value → entity), wherever they stand.
-
-    A value that context revealed once ("my phone is …") is protected wherever it is repeated
-    without that context. Words count only as whole words; values shorter than four code points are
-    left to the detectors. Findings may overlap.
-    """
-    entities = {v: e for v, e in values.items() if e != LITERAL and len(v) >= 4}
-    structured = frozenset(filter(is_structured, entities))
-
-    def find(text: str) -> list[Finding]:
-        found = []
-        for value, entity in entities.items():
-            at = text.find(value)
-            while at >= 0:
-                end = at + len(value)
-                if value in structured or not (_in_word(text, at) or _in_word(text, end)):
-                    found.append(
-                        Finding(
-                            entity=entity, span=Span(at, end), score=1.0, recognizer="known-value"
-                        )
-                    )
-                at = text.find(value, at + 1)
-        return found
-
-    return find
-
-
-def _in_word(text: str, at: int) -> bool:
-    """Whether a position has a letter or digit on either side."""
-    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()

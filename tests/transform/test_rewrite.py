@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.spans import resolve
 from guardrail.taxonomy import LITERAL, load_taxonomy
 from guardrail.transform.placeholders import Grammar
-from guardrail.transform.rewrite import (
-    is_structured,
-    known_values,
-    protect,
-    restore,
-    restorer,
-)
+from guardrail.transform.rewrite import protect, restore, restorer
 from guardrail.transform.vault import Vault
 from guardrail.types import Finding, Span, Treatment
 
@@ -185,48 +178,3 @@ def test_a_value_that_may_not_be_restored_stays_and_a_literal_always_comes_back(
     assert original("[EMAIL_1]") is None
     assert original("[LITERAL_1]") == "[EMAIL_9]"
     assert original("no token") is None
-
-
-@pytest.mark.parametrize(
-    ("expected", "value"),
-    [(True, "a@b.co"), (True, "12345a"), (False, "12345"), (False, "Ada Lovelace"), (False, "")],
-)
-def test_is_structured(expected: bool, value: str) -> None:
-    assert expected is is_structured(value)
-
-
-def known(text: str, **values: str) -> list[tuple[str, str]]:
-    find = known_values({value: entity for entity, value in values.items()})
-    return [(f.entity, text[f.span.start : f.span.end]) for f in find(text)]
-
-
-KNOWN = {
-    "word": ([("X", "Anna")], "see Anna, Annas and Annabell", "Anna"),
-    "word at the edges": ([("X", "Anna")], "Anna", "Anna"),
-    "word between underscores": ([("X", "Anna")], "_Anna_", "Anna"),
-    "structured anywhere": ([("X", "a@b.co")], "xa@b.coy", "a@b.co"),
-    "number anywhere": ([("X", "123456")], "id=x123456y", "123456"),
-    "other case": ([], "ANNA", "Anna"),
-    "too short": ([], "Ann", "Ann"),
-    "regex characters": ([("X", "(+1) 5*5.")], "is (+1) 5*5. it", "(+1) 5*5."),
-    "nothing": ([], "", "Anna"),
-}
-
-
-@pytest.mark.parametrize(("expected", "text", "value"), KNOWN.values(), ids=KNOWN.keys())
-def test_known_values(expected: list[tuple[str, str]], text: str, value: str) -> None:
-    assert expected == known(text, X=value)
-
-
-def test_the_longer_of_two_known_values_wins() -> None:
-    text = "Anna Smith and Anna"
-    found = resolve(known_values({"Anna": "A", "Anna Smith": "B"})(text))
-    assert [(f.entity, text[f.span.start : f.span.end]) for f in found] == [
-        ("B", "Anna Smith"),
-        ("A", "Anna"),
-    ]
-
-
-def test_literals_are_no_known_values() -> None:
-    assert known_values({"[EMAIL_1]": LITERAL})("[EMAIL_1]") == []
-    assert known_values({})("anything") == []
