@@ -136,6 +136,7 @@ def presidio_rules(names: Iterable[str] = RECOGNIZERS) -> list[Rule]:
                 context=_context(recognizer),
                 certain=_may_be_certain(recognizer, pattern),
                 scope=_SCOPES.get(pattern.name) or _SCOPES.get(name, Scope.NUMBERS),
+                caseless=True,
             )
             for at, pattern in enumerate(patterns)
             if pattern.name not in _UNBOUNDED | _INNER
