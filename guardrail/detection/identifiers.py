@@ -11,6 +11,7 @@ from functools import lru_cache
 import phonenumbers
 from stdnum import bic, lei
 
+from guardrail.detection.grouped import grouped_rules
 from guardrail.detection.national import national_rules
 from guardrail.detection.online import online_rules, public_suffix
 from guardrail.detection.patterns import AFTER, BEFORE, Rule, Scope
@@ -183,6 +184,7 @@ def identifier_rules() -> list[Rule]:
     return [
         email,
         *_phone_rules(),
+        *grouped_rules(),
         *national_rules(),
         *online_rules(),
         *(record, member, icd, ipv6),
