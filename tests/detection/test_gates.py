@@ -13,7 +13,7 @@ from test_credentials import NAMED, SAMPLES, draw
 from test_cues import BIRTHS, PEOPLE, PLACES
 from test_false_alarms import CLEAN
 from test_grouped import VALUES as GROUPED
-from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES
+from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES, SMALL
 from test_normalize import PLAIN
 from test_presidio import FOUND
 from test_secrets import ASSIGNED, TOKENS, WRITTEN
@@ -26,7 +26,7 @@ UNGATED = [
     for rule in DETECTOR.rules
 ]
 VALUES = [
-    *(around.format(value) for _, value, around in (*FOUND, *NUMBERS)),
+    *(around.format(value) for _, value, around in (*FOUND, *NUMBERS, *SMALL)),
     *(around.format(value) for value, around in (*PEOPLE, *BIRTHS, *PHONES, *ASSIGNED)),
     *(value for _, value in TOKENS.values()),
     *(text for _, text in ADDRESSES),
@@ -34,7 +34,7 @@ VALUES = [
 ]
 NATIONAL = [
     *(f"{e.words[0]}: {value}" for e in load_examples() for value in e.valid),
-    *(value for e in load_examples() for value in e.printed),
+    *(value for e in load_examples() for value in (*e.printed, *map(str.lower, e.printed))),
 ]
 SECRETS = [
     *(draw(template) for template in SAMPLES.values()),
