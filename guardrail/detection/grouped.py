@@ -113,8 +113,13 @@ def grouped_rules() -> Iterator[Rule]:
         rf"|3[47]\d\d\1\d{{6}}\1\d{{5}}|3[0689]\d\d\1\d{{6}}\1\d{{4}}){AFTER}"
     )
     for name, row, table, validate in (
-        # Four numbers of four digits each, but not among more of them.
-        ("card-grouped", r"(?<!\d{4}\1)", r"(?!\1\d{4}(?!\d))", _card),
+        # Four numbers of four digits each, but not among more of them, nor between other rows.
+        (
+            "card-grouped",
+            r"(?<!\d{4}\1)(?:(?!\d{4} ?[\t,|])|(?<!\d[ ,|]{0,2}\n[ |]{0,2}))",
+            r"(?!\1\d{4}(?!\d))(?:(?<![\t,|] ?\d{4})|(?![ ,|]{0,2}\n[ |]{0,2}\d))",
+            _card,
+        ),
         ("card-grouped-named", "", "", lambda value: None if _card(value) else False),
     ):
         yield Rule(

@@ -76,6 +76,7 @@ def test_a_social_security_number_is_found_alone(value: str) -> None:
         "1990, 1991, 1992, 1993",
         "4111\t1111\t1111\t1111\t2222\t3333",
         "1000, 4111, 1111, 1111, 1111",
+        "4111\t1111\t1111\t1111\n4000\t1000\t2000\t3000\n5555\t5555\t5555\t4444",
         "666/90/4399",
         "536/00/4399",
         "536, 90, 4399",
@@ -90,6 +91,11 @@ def test_a_social_security_number_is_found_alone(value: str) -> None:
 )
 def test_what_is_no_such_number_is_not_found(text: str) -> None:
     assert find(list(grouped_rules()), text, threshold=DETECTOR.threshold, timeout=10) == []
+
+
+def test_cards_one_a_line_are_found() -> None:
+    lines = ["4111  1111  1111  1111", "5555  5555  5555  4444"]
+    assert found("\n".join(lines)) == [("CREDIT_CARD", line) for line in lines]
 
 
 def test_a_row_of_a_table_is_a_card_beside_a_word() -> None:
