@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 
 import phonenumbers
 from stdnum import bic, lei
 
+from guardrail.detection.grouped import grouped_rules
 from guardrail.detection.national import national_rules
 from guardrail.detection.online import online_rules, public_suffix
 from guardrail.detection.patterns import AFTER, BEFORE, Rule, Scope
@@ -163,6 +165,12 @@ def identifier_rules() -> list[Rule]:
         score=0.1,
         context=("icd", "diagnosis", "diagnose", "diagnosed", "dx", "diagnóstico", "diagnostic"),
     )
+    icd_small = replace(
+        icd,
+        name="icd-10-small",
+        # Not `p95` and `v10.2`, which stand in diagnostics of programs.
+        pattern=r"(?i)(?<![\w.-])[A-TW-Z]\d[\dAB]\.\d[\dA-Z]{0,2}(?![\w-]|\.\w)",
+    )
     member = replace(
         record,
         entity="US_HEALTH_INSURANCE_MEMBER_ID",
@@ -183,9 +191,10 @@ def identifier_rules() -> list[Rule]:
     return [
         email,
         *_phone_rules(),
+        *grouped_rules(),
         *national_rules(),
         *online_rules(),
-        *(record, member, icd, ipv6),
+        *(record, member, icd, icd_small, ipv6),
         *_labelled_rules(),
         *_place_rules(),
         *_vehicle_rules(),
@@ -320,14 +329,14 @@ def _vehicle_rules() -> Iterator[Rule]:
         entity="VIN",
         name="vin-checked",
         pattern=(
-            rf"{_BEFORE}(?=\d{{0,3}}[A-Z])(?=[A-Z\d]{{3}}\d{{0,9}}[A-Z])"
+            rf"(?i){_BEFORE}(?=\d{{0,3}}[A-Z])(?=[A-Z\d]{{3}}\d{{0,9}}[A-Z])"
             rf"[A-HJ-NPR-Z\d]{{8}}[\dX][A-HJ-NPR-Z\d]{{4}}\d{{4}}{_AFTER}"
         ),
         score=0.6,
         validate=lambda value: None if _vin(value) else False,
         scope=Scope.CODE,
     )
-    yield Rule(
+    plate = Rule(
         entity="VEHICLE_REGISTRATION",
         name="vehicle-registration",
         pattern=(
@@ -351,6 +360,17 @@ def _vehicle_rules() -> Iterator[Rule]:
         ),
         scope=Scope.DIGITS,
     )
+    yield plate
+    yield replace(
+        plate,
+        name="vehicle-registration-small",
+        # Two letters and two digits at least, and no space: `7abc123`, but not `5 or so`.
+        pattern=(
+            rf"{_BEFORE}(?=(?:[\p{{L}}-]{{0,5}}\d){{2}})(?=(?:[\d-]{{0,6}}\p{{L}}){{2}})"
+            rf"(?=[\p{{L}}\d-]{{6,10}}(?![\p{{L}}\d-]))"
+            rf"[\p{{L}}\d]{{1,4}}(?:-?[\p{{L}}\d]{{1,4}}){{1,2}}{_AFTER}"
+        ),
+    )
 
 
 def _bic(value: str) -> bool | None:
@@ -372,15 +392,17 @@ def _bank_rules() -> Iterator[Rule]:
         context=("bic", "swift", "swift code", "bankverbindung"),
         scope=Scope.ANYWHERE,
     )
-    yield Rule(
-        entity="LEI_CODE",
-        name="lei",
-        pattern=rf"{_BEFORE}(?=[A-Z\d]{{0,17}}[A-Z])[A-Z\d]{{18}}\d{{2}}{_AFTER}",
-        score=0.6,
-        validate=_lei,
-        context=("lei", "legal entity identifier"),
-        scope=Scope.CODE,
-    )
+    # Twenty small letters and digits are the name of a build one time in a hundred.
+    for name, flags, score in (("lei", "", 0.6), ("lei-small", "(?i)", 0.3)):
+        yield Rule(
+            entity="LEI_CODE",
+            name=name,
+            pattern=rf"{flags}{_BEFORE}(?=[A-Z\d]{{0,17}}[A-Z])[A-Z\d]{{18}}\d{{2}}{_AFTER}",
+            score=score,
+            validate=_lei,
+            context=("lei", "legal entity identifier"),
+            scope=Scope.CODE,
+        )
     yield Rule(
         entity="BANK_ACCOUNT",
         name="bank-account",
@@ -431,20 +453,24 @@ def _mrz_field(line: str, start: int, end: int) -> bool:
     return line[end] == str(check)
 
 
+_PASSPORT = (
+    r"(?i:[A-Z]{0,3}\d{5,9}[A-Z]{0,2}"
+    # Letters among the digits: `C01X00T47` in Germany, `12AB34567` in France.
+    r"|(?=(?:[A-Z]{0,5}\d){4})(?=[A-Z]{0,3}\d{1,8}[A-Z])[A-Z\d]{8,10})"
+)
 _DOCUMENTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     # entity, name, pattern, context
     (
         "PASSPORT",
         "passport",
         # Not the forms of the United States and the United Kingdom, which are known by name.
-        r"(?!\d{9}(?!\d)|[A-Z]\d{8}(?!\d)|[A-Z]{2}\d{7}(?!\d))"
-        r"[A-Z]{0,3}\d{5,9}[A-Z]{0,2}",
+        r"(?!(?i:\d{9}|[A-Z]\d{8}|[A-Z]{2}\d{7})(?!\d))" + _PASSPORT,
         ("passport", "travel document"),
     ),
     (
         "PASSPORT",
         "passport-by-word",
-        r"[A-Z]{0,3}\d{5,9}[A-Z]{0,2}",
+        _PASSPORT,
         (
             "reisepass",
             "passnummer",
@@ -561,6 +587,21 @@ _DOCUMENTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ),
 )
 
+_SMALL: Mapping[str, str] = MappingProxyType(
+    {
+        "driver-license": r"(?i:[A-Z]{0,5}-?\d(?: ?\d|-?[A-Z\d]){4,20})",
+        "national-id": r"(?i:[A-Z]{0,3}-?\d(?: ?\d|[.-]?[A-Z\d]){5,14})",
+        "tax-id": r"(?i:[A-Z]{0,3}-?\d(?: ?\d|[./-]?[A-Z\d]){6,14})",
+    }
+)
+"""Numbers in small letters, of which none stands after a space: those are words."""
+_ORDINAL = re.compile(r"\d(?:st|nd|rd|th)\b", re.IGNORECASE)
+
+
+def _is_long(value: str) -> bool | None:
+    """False for `5th 2024`."""
+    return None if sum(map(str.isdigit, value)) >= 6 and not _ORDINAL.search(value) else False
+
 
 def _document_rules() -> Iterator[Rule]:
     """Documents of any country by the words before their numbers, and by their machine zone.
@@ -568,19 +609,25 @@ def _document_rules() -> Iterator[Rule]:
     Source: ICAO Doc 9303, parts 4 and 5.
     """
     for entity, name, pattern, context in _DOCUMENTS:
-        yield Rule(
-            entity=entity,
-            name=name,
-            pattern=f"{_BEFORE}{pattern}{_AFTER}",
-            score=0.05,
-            context=context,
-            scope=Scope.DIGITS,
-        )
+        for way, written, validate in (
+            (name, pattern, None),
+            (f"{name}-small", _SMALL.get(name, ""), _is_long),
+        ):
+            if written:
+                yield Rule(
+                    entity=entity,
+                    name=way,
+                    pattern=f"{_BEFORE}{written}{_AFTER}",
+                    score=0.05,
+                    validate=validate,
+                    context=context,
+                    scope=Scope.DIGITS,
+                )
     yield Rule(
         entity="PASSPORT_MRZ",
         name="machine-readable-zone",
         pattern=(
-            r"(?<![A-Z\d<])(?:(?:[PV][A-Z<][A-Z]{3}[A-Z<]{39}\s{1,2})?"
+            r"(?i)(?<![A-Z\d<])(?:(?:[PV][A-Z<][A-Z]{3}[A-Z<]{39}\s{1,2})?"
             r"[A-Z\d<]{9}\d[A-Z<]{3}\d{7}[MFX<]\d{7}[A-Z\d<]{16}"
             r"|[IAC][A-Z\d<][A-Z]{3}[A-Z\d<]{25}\s{1,2}\d{7}[MFX<]\d{7}[A-Z]{3}[A-Z\d<]{11}\d"
             r"(?:\s{1,2}[A-Z<]{30})?)(?![A-Z\d<])"

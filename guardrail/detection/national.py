@@ -22,6 +22,7 @@ from unicodedata import normalize
 
 import regex
 from stdnum import luhn, verhoeff
+from stdnum.at import businessid
 from stdnum.gb import nhs
 from stdnum.hu import anum
 from stdnum.iso7064 import mod_11_2
@@ -39,8 +40,9 @@ class Identifier:
     """One row: what a country calls a number, how it is written and how it is checked.
 
     `country` is an ISO 3166-1 code. `pattern` is every way to write the number, which counts beside
-    a word of `context`; `printed` is the way that counts alone. Either may be empty. `needs` is a
-    string that the latter always holds, in lower case.
+    a word of `context`; `printed` is the way that counts alone. Either may be empty. `small` is the
+    way that counts alone in letters of any case: `printed` where there is a check, unless the row
+    says otherwise. `needs` is a string that the last two always hold, in lower case.
     """
 
     entity: str
@@ -48,6 +50,7 @@ class Identifier:
     name: str
     pattern: str
     printed: str
+    small: str
     needs: str
     check: Check | None
     context: tuple[str, ...]
@@ -70,6 +73,7 @@ def _identifier(entity: str, row: Mapping[str, str]) -> Identifier:
         name=row["name"],
         pattern=row.get("pattern", ""),
         printed=row.get("printed", ""),
+        small=row.get("small", row.get("printed", "") if "check" in row else ""),
         needs=row.get("needs", ""),
         check=_check(row["check"]) if "check" in row else None,
         # Rules see text in this form, in which `ำ` is two characters.
@@ -97,30 +101,37 @@ def _unless_it_fails(is_valid: Check) -> Check:
 
 
 def national_rules() -> Iterator[Rule]:
-    """Gives up to three rules a row: beside a word, printed alone, after a word without a space."""
+    """Gives up to four rules a row: beside a word, printed alone, after a word without a space."""
     for row in identifiers():
         validate = _validator(row.check)
-        if row.pattern:
+        caseless = row.small == row.printed
+        beside = row.pattern or ("" if caseless else row.printed)
+        if beside:
             yield Rule(
                 entity=row.entity,
                 name=_rule_name(row.entity),
-                pattern=rf"(?i){_BEFORE}(?:{row.pattern}){_AFTER}",
+                pattern=rf"(?i){_BEFORE}(?:{beside}){_AFTER}",
                 score=_CHECKED if row.check else _SHAPE,
                 validate=validate,
                 context=row.context,
                 scope=row.scope,
+                caseless=True,
             )
-        if row.printed:
-            yield Rule(
-                entity=row.entity,
-                name=f"{_rule_name(row.entity)}-printed",
-                pattern=rf"{_BEFORE}(?:{row.printed}){_AFTER}",
-                score=_ALONE,
-                validate=validate,
-                context=row.context,
-                requires=(row.needs,) if row.needs else (),
-                scope=row.scope,
-            )
+        ways = [("printed", "(?i)" if caseless else "", row.printed)]
+        ways += [] if caseless else [("small", "(?i)", row.small)]
+        for way, flags, pattern in ways:
+            if pattern:
+                yield Rule(
+                    entity=row.entity,
+                    name=f"{_rule_name(row.entity)}-{way}",
+                    pattern=rf"{flags}{_BEFORE}(?:{pattern}){_AFTER}",
+                    score=_ALONE,
+                    validate=validate,
+                    context=row.context,
+                    requires=(row.needs,) if row.needs else (),
+                    scope=row.scope,
+                    caseless=True,
+                )
         unspaced = tuple(word for word in row.context if _UNSPACED.search(word))
         if unspaced:
             words = "|".join(map(regex.escape, sorted(unspaced, key=len, reverse=True)))
@@ -134,6 +145,7 @@ def national_rules() -> Iterator[Rule]:
                 validate=validate,
                 requires=unspaced,
                 scope=Scope.ANYWHERE,
+                caseless=True,
             )
 
 
@@ -168,6 +180,11 @@ def _letters_as_numbers(value: str) -> list[int]:
 def _luhn(value: str) -> bool:
     """Source: ISO/IEC 7812-1, annex B."""
     return luhn.is_valid("".join(map(str, _digits(value))))
+
+
+def _at_business(value: str) -> bool:
+    """Its letter is a small one."""
+    return bool(businessid.is_valid(value.lower()))
 
 
 def _br_cnh(value: str) -> bool:
@@ -327,6 +344,7 @@ def _uy_ci(value: str) -> bool:
 _CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "luhn": _luhn,
+        "at_business": _at_business,
         "br_cnh": _br_cnh,
         "br_cns": _br_cns,
         "br_pis": _br_pis,

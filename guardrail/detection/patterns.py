@@ -80,7 +80,8 @@ class Rule:
     hold one, or the rule need not run; they never change what is found. `certain`
     says that `validate` may give True. The pattern is compiled when it is first asked for, since
     most rules never run. `guarded` is set for a pattern that somebody else wrote: it
-    never runs without a time limit.
+    never runs without a time limit. `caseless` says that a value is the same in capitals, which
+    is how check digits are told.
     """
 
     entity: str
@@ -96,6 +97,7 @@ class Rule:
     certain: bool = False
     scope: Scope = Scope.DIGITS
     guarded: bool = False
+    caseless: bool = False
     _made: _Made | None = field(default=None, init=False, repr=False, compare=False)
     beginnings: frozenset[str] = field(init=False, repr=False, compare=False)
     strings: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -129,7 +131,8 @@ class Rule:
         """
         if self.score < threshold and not self.certain and not self._has_context(left):
             return 0.0  # known without the validator, which takes longer
-        verdict = self.validate(value) if self.validate else None
+        shown = value.upper() if self.caseless else value
+        verdict = self.validate(shown) if self.validate else None
         if verdict is not None:
             return 1.0 if verdict else 0.0
         if self._has_context(left):

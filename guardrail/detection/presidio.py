@@ -108,6 +108,10 @@ _SCOPES: Mapping[str, Scope] = {name: scope for scope, row in _ROWS.items() for 
 
 _UNBOUNDED = frozenset({"IPv6", "PAN (Low)", "Health insurance member ID (weak)"})
 """Patterns without a finite width cannot be enforced on a stream; `identifiers.py` has ours."""
+_APART: Mapping[str, tuple[str, str]] = {
+    "MAC_CISCO_DOT": (r"(?<![0-9A-Fa-f]\.)", r"(?!\.[0-9A-Fa-f])"),
+}
+"""What must not stand before and after a pattern: `4111.1111.1111.1111` is a card."""
 _INNER = frozenset({"Swedish Organisationsnummer (Weak)"})
 """Patterns that begin and end inside of longer numbers."""
 
@@ -129,13 +133,14 @@ def presidio_rules(names: Iterable[str] = RECOGNIZERS) -> list[Rule]:
             Rule(
                 entity=recognizer.supported_entities[0],
                 name=f"{name}:{pattern.name}" + "'" * _namesakes(patterns, at),
-                pattern=_letters_and_digits(pattern.regex),
+                pattern=_letters_and_digits(pattern.regex).join(_APART.get(pattern.name, ("", ""))),
                 flags=recognizer.global_regex_flags or 0,
                 score=_score(recognizer, pattern),
                 validate=_validator(recognizer),
                 context=_context(recognizer),
                 certain=_may_be_certain(recognizer, pattern),
                 scope=_SCOPES.get(pattern.name) or _SCOPES.get(name, Scope.NUMBERS),
+                caseless=True,
             )
             for at, pattern in enumerate(patterns)
             if pattern.name not in _UNBOUNDED | _INNER

@@ -19,6 +19,8 @@ from differential import Difference, Sides, both_sides, prompts
 from stdnum.de import vat as de_vat
 from stdnum.it import codicefiscale
 
+from guardrail.detection.grouped import grouped_rules
+
 SEEDS = ("one", "two")
 
 
@@ -80,6 +82,7 @@ _CHECKS: Mapping[str, Callable[[str], bool]] = {
     "DE_VAT_ID": de_vat.is_valid,
     "IT_FISCAL_CODE": codicefiscale.is_valid,
 }
+_GROUPED = frozenset(rule.name for rule in grouped_rules())
 _COMMON = frozenset({"passport", "registration", "plate", "number plate"})
 
 MISSED = (
@@ -179,6 +182,12 @@ MISSED = (
     ),
 )
 EXTRA = (
+    Kind(
+        "letters of any case, any separator",
+        lambda d: d.found.by in _GROUPED,
+        "An account in small letters, and an account, a card or a social security number whose "
+        "digits anything keeps apart, is known by its check digits or its label.",
+    ),
     Kind(
         "postal codes",
         lambda d: d.found.by.startswith("postcode"),

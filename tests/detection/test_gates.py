@@ -12,7 +12,8 @@ from national_world import load_examples
 from test_credentials import NAMED, SAMPLES, draw
 from test_cues import BIRTHS, PEOPLE, PLACES
 from test_false_alarms import CLEAN
-from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES
+from test_grouped import VALUES as GROUPED
+from test_identifiers import ADDRESSES, EMAILS, NUMBERS, PHONES, SMALL
 from test_normalize import PLAIN
 from test_presidio import FOUND
 from test_secrets import ASSIGNED, TOKENS, WRITTEN
@@ -25,15 +26,15 @@ UNGATED = [
     for rule in DETECTOR.rules
 ]
 VALUES = [
-    *(around.format(value) for _, value, around in (*FOUND, *NUMBERS)),
+    *(around.format(value) for _, value, around in (*FOUND, *NUMBERS, *SMALL)),
     *(around.format(value) for value, around in (*PEOPLE, *BIRTHS, *PHONES, *ASSIGNED)),
     *(value for _, value in TOKENS.values()),
     *(text for _, text in ADDRESSES),
-    *(*EMAILS.values(), *PLACES, *PLAIN.values()),
+    *(*EMAILS.values(), *PLACES, *PLAIN.values(), *GROUPED[::7]),
 ]
 NATIONAL = [
     *(f"{e.words[0]}: {value}" for e in load_examples() for value in e.valid),
-    *(value for e in load_examples() for value in e.printed),
+    *(value for e in load_examples() for value in (*e.printed, *map(str.lower, e.printed))),
 ]
 SECRETS = [
     *(draw(template) for template in SAMPLES.values()),

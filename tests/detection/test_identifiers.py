@@ -312,6 +312,43 @@ def test_a_number_without_its_context_or_checksum_is_not_found(text: str) -> Non
     assert found(text) == []
 
 
+SMALL = [
+    ("PASSPORT", "c01x00t47", "passport {}"),
+    ("PASSPORT", "C01X00T47", "Reisepass {}"),
+    ("PASSPORT", "12ab34567", "mon passeport {}"),
+    ("PASSPORT", "ab123456", "passport no. {}"),
+    ("DRIVER_LICENSE", "b072rre2i55", "führerschein {}"),
+    ("NATIONAL_ID", "l01x00t47", "personalausweis: {}"),
+    ("TAX_ID", "ab-123.456.78", "tax id {}"),
+    ("VEHICLE_REGISTRATION", "7abc123", "license plate is {}"),
+    ("ICD_CODE", "e11.9", "icd {}"),
+    ("LEI_CODE", "5493001kjtiigc8y1r12", "lei {}"),
+    ("VIN", "1hgcm82633a004352", "{}"),
+    ("BIC_CODE", "deutdeff500", "swift {}"),
+]
+
+
+@pytest.mark.parametrize(("entity", "value", "around"), SMALL, ids=[e for e, _, _ in SMALL])
+def test_a_number_is_found_in_small_letters(entity: str, value: str, around: str) -> None:
+    assert (entity, value) in found(around.format(value))
+    assert (entity, value.upper()) in found(around.format(value.upper()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my passport expires in 12 months",
+        "a driver license 5 years ago was",
+        "national id 3 times this year",
+        "the tax id by april 5th 2024",
+        "tax number before 15th march 2024",
+        "diagnostic p95 v10.2 b12",
+    ],
+)
+def test_a_word_in_small_letters_is_no_number(text: str) -> None:
+    assert found(text) == []
+
+
 def test_an_address_rule_without_loopback_keeps_every_other_address() -> None:
     rule = without_loopback(next(r for r in identifier_rules() if r.entity == "IP_ADDRESS"))
     assert (rule.judge("::1", ""), rule.judge("2001:db8::1", "")) == (0.0, 1.0)

@@ -24,6 +24,12 @@ REGIONS = (
 ).split()
 
 
+def lettered(example: Example) -> list[str]:
+    """Its values that hold letters."""
+    values = dict.fromkeys((*example.valid, *example.printed))
+    return [value for value in values if value.lower() != value]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=IDS)
 def test_a_number_is_found_beside_each_of_its_words(example: Example) -> None:
     missed = {
@@ -79,6 +85,48 @@ def test_rows_have_an_entity_of_one_category_and_name_their_source() -> None:
     taxonomy = load_taxonomy()
     assert {r.entity for r in identifiers() if r.entity not in taxonomy.categories} == set()
     assert {r.entity for r in identifiers() if len(r.source) < 6 or not r.context} == set()
+
+
+LETTERED = [example for example in EXAMPLES if lettered(example)]
+
+
+@pytest.mark.parametrize("example", LETTERED, ids=[example.entity for example in LETTERED])
+def test_a_number_is_found_beside_each_of_its_words_in_small_letters(example: Example) -> None:
+    missed = {
+        (word, value)
+        for word in (example.words[0], example.words[-1])
+        for value in lettered(example)
+        if example.entity not in entities_of(value.lower(), f"{word.lower()}: ")
+    }
+    assert missed == set()
+
+
+@pytest.mark.parametrize("example", LETTERED, ids=[example.entity for example in LETTERED])
+def test_a_number_that_counts_alone_does_in_small_letters(example: Example) -> None:
+    alone = [value for value in lettered(example) if example.entity in entities_of(value)]
+    missed = [value for value in alone if example.entity not in entities_of(value.lower())]
+    assert missed == (alone if example.entity in ONLY_IN_CAPITALS else [])
+
+
+ONLY_IN_CAPITALS = {
+    "CA_POSTAL_CODE": "no check digit: `b2b 4x4` and `k8s 1h2` are words of programs",
+    "DE_HANDELSREGISTER": "no check digit: `hra 528` is a word and a number",
+}
+"""What counts alone in capitals only, and why; beside its words it counts in any letters."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "must be 0697449992",
+        "it 00743110157",
+        "es 12345678z",
+        "si 50223054",
+        "hrb 12 servers",
+    ],
+)
+def test_a_word_before_a_number_is_no_country(text: str) -> None:
+    assert {e for e, _ in found(text)} <= {"ES_NIF"}
 
 
 NEIGHBOURS = [
