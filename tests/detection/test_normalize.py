@@ -340,6 +340,60 @@ def test_what_looks_disguised_hides_nothing(entity: str, value: str, text: str) 
     assert (entity, value) in overlapping(text)
 
 
+ESCAPED_LINES = {
+    "JSON": ("CREDIT_CARD", "4111111111111111", r'{"msg": "paid with:\n4111111111111111\nok"}'),
+    "a program": ("CREDIT_CARD", "4111 1111 1111 1111", r'print("Card:\n4111 1111 1111 1111")'),
+    "JSON in JSON": ("CREDIT_CARD", "4111111111111111", r"{\"a\":\"with:\\n4111111111111111\\n\"}"),
+    "number": ("US_SSN", "536-90-4399", r'{"msg":"his SSN:\n536-90-4399\nok"}'),
+    "token": (
+        "ACCESS_TOKEN",
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        r'env = "A=1\nghp_abcdefghijklmnopqrstuvwxyz0123456789\n"',
+    ),
+    "tabs": ("PHONE_NUMBER", "+49 30 90182045", r"name\tphone\n+49 30 90182045\t192.0.2.17"),
+    "address": ("IP_ADDRESS", "192.0.2.17", r"name\tphone\n030 90182045\t192.0.2.17"),
+    "key": ("API_KEY", "AKIAIOSFODNN7EXAMPLQ", r"\nAKIAIOSFODNN7EXAMPLQ"),
+    "form feed": ("API_KEY", "AKIAIOSFODNN7EXAMPLQ", r"\fAKIAIOSFODNN7EXAMPLQ\b"),
+    "mail": ("EMAIL_ADDRESS", "jane.doe@example.com", r'"mail:\njane.doe@example.com\n"'),
+    "name": ("PERSON", "Alice Johnson", r'"My name is\r\nAlice Johnson\r\n"'),
+    "slashes": ("DATE_OF_BIRTH", r"12\/05\/1980", r'{"born": "born 12\/05\/1980"}'),
+    "in base64": (
+        "CREDIT_CARD",
+        "eyJtc2ciOiJ3aXRoOlxuNDExMTExMTExMTExMTExMVxub2sifQ==",
+        "eyJtc2ciOiJ3aXRoOlxuNDExMTExMTExMTExMTExMVxub2sifQ==",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("entity", "value", "text"), ESCAPED_LINES.values(), ids=ESCAPED_LINES.keys()
+)
+def test_an_escape_of_white_space_before_a_value_does_not_hide_it(
+    entity: str, value: str, text: str
+) -> None:
+    assert (entity, value) in found(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"C:\new\table and \newcommand of \bfoo\b",
+        r"my login ACME\bob@example.com",
+    ],
+)
+def test_an_escape_that_may_be_none_is_read_as_it_stands_too(text: str) -> None:
+    assert text in {seen.text for seen in readings(text) if not seen.rules_only}
+
+
+def test_a_folder_that_begins_like_an_escape_is_part_of_what_it_names() -> None:
+    assert ("EMAIL_ADDRESS", "bob@example.com") in found(r"my login is ACME\bob@example.com")
+
+
+def test_recognizers_read_a_text_with_escapes_twice_only_where_it_is_ambiguous() -> None:
+    for_all = [seen.text for seen in readings(r"a:\n4111") if not seen.rules_only]
+    assert for_all == ["a:\n4111"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -384,6 +438,7 @@ def test_a_picture_in_base64_is_no_text() -> None:
 
 PIECES = st.sampled_from(
     [
+        *"a 1 \\n \\\\t".split(),
         *"a 1 % & ; \\ %40 %25 %C3 %A9 &#64; &amp; \\u0040 \\ud83d \\x41 \\101 =40".split(),
         *("=\n", "(at)", "(dot)"),
         *"one two 4 1 @ . YWxpY2VAZXhhbXBsZS5jb20= 616c696365406578616d706c652e636f6d".split(),
@@ -424,7 +479,7 @@ def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> N
 @given(TEXTS)
 def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
     seen = seen_in(text)
-    assert len(seen) <= 12
+    assert len(seen) <= 24
     for reading in seen:
         assert len(reading.text) <= 4 * len(text)
         assert all(0 <= span.start < span.end <= len(text) for span in spans_of(reading))
@@ -484,6 +539,9 @@ HOSTILE = {
     "long words": "é9",
     "quoted": "=41",
     "soft line breaks": "=\n",
+    "escaped lines": "\\na",
+    "folders": "\\\\nab",
+    "drives": "C:\\na",
     "ligatures": "ﷺ",
 }
 
