@@ -256,7 +256,7 @@ class RuleDetector:
         for finding in find(
             self._applied,
             label + view.text,
-            threshold=self.threshold,
+            threshold=max(self.threshold, view.least),
             timeout=self._left(deadline),
         ):
             start, end = finding.span.start - len(label), finding.span.end - len(label)

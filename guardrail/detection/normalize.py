@@ -22,6 +22,7 @@ from types import MappingProxyType
 import regex
 
 from guardrail.detection.disguises import Signs, decoded, undisguised
+from guardrail.detection.lines import rejoined, unfolded, unwrapped
 from guardrail.detection.views import View as View
 from guardrail.detection.views import Writer, rewritten
 from guardrail.errors import NestedTooDeep
@@ -118,6 +119,8 @@ def _readings(start: View) -> Iterator[View]:
     yield seen if certain else seen.for_rules()
     if spaced is not seen:
         yield spaced
+    if "\n" in spaced.text:
+        yield from _on_one_line(spaced)
     if seen is not start:
         if _hides(start.text):
             yield _folded(start, signs, apart=True).for_rules()
@@ -125,6 +128,20 @@ def _readings(start: View) -> Iterator[View]:
     bare = yield from _opened(seen, signs)
     if spaced is not seen:
         yield from _opened(spaced, Signs.of(spaced.text), unlike=bare.text)
+
+
+def _on_one_line(seen: View) -> Iterator[View]:
+    """What a view says where a line ends within a value."""
+    whole = unfolded(seen)
+    if whole is not seen:
+        yield whole
+    joined = rejoined(whole)
+    if joined is not whole:
+        yield joined.for_rules()
+    guessed = unwrapped(joined)
+    if guessed is not joined:
+        # Two lines of numbers look the same, so it takes a number that proves itself.
+        yield guessed.for_rules(least=1.0)
 
 
 def _opened(seen: View, signs: Signs, unlike: str | None = None) -> Generator[View, None, View]:

@@ -438,7 +438,8 @@ def test_a_picture_in_base64_is_no_text() -> None:
 
 PIECES = st.sampled_from(
     [
-        *"a 1 \\n \\\\t".split(),
+        *"a 1 \\n \\\\t 123456 BEGIN:VCARD".split(),
+        *("\n ", "\n> ", "1-\n", "a@\n"),
         *"a 1 % & ; \\ %40 %25 %C3 %A9 &#64; &amp; \\u0040 \\ud83d \\x41 \\101 =40".split(),
         *("=\n", "(at)", "(dot)"),
         *"one two 4 1 @ . YWxpY2VAZXhhbXBsZS5jb20= 616c696365406578616d706c652e636f6d".split(),
@@ -540,6 +541,9 @@ HOSTILE = {
     "quoted": "=41",
     "soft line breaks": "=\n",
     "escaped lines": "\\na",
+    "folded lines": "@a\n ",
+    "lines of digits": "1 1 1 1 1 1\n",
+    "lines of blocks": "AA11AAAA\n",
     "folders": "\\\\nab",
     "drives": "C:\\na",
     "ligatures": "ﷺ",
