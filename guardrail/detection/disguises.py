@@ -13,7 +13,7 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import mode
 from types import MappingProxyType
@@ -72,16 +72,20 @@ class Signs:
 
 # --- Encoded tokens -----------------------------------------------------------------------------
 
+_LINE_END = r"[\"']?[ \t]{0,8}+[+.&\\]?[ \t]{0,8}+\r?\n[ \t>#*|]{0,64}+[\"']?"
 _BASE64 = regex.compile(
-    r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{16,}+|[A-Za-z0-9+/_-]{14,15}+(?==))"
-    r"(?:(?<=[A-Za-z0-9+/_-]{60})\r?\n[A-Za-z0-9+/_-]{4,}+)*+={0,2}"
+    r"(?<![A-Za-z0-9+/_-])(?P<line>[A-Za-z0-9+/_-]{16,}+|[A-Za-z0-9+/_-]{14,15}+(?==))"
+    rf"(?:(?<=[A-Za-z0-9+/_-]{{20}})(?:{_LINE_END}|[\"'][ ]?[+.&][ ]?[\"'])"
+    r"(?P<line>[A-Za-z0-9+/_-]{2,}+))*+={0,2}"
 )
+"""Lines of a token may be quoted, commented or indented, or strings of a program."""
 _BASE16 = regex.compile(
     r"(?<![0-9A-Za-z])(?:0x)?(?P<pair>[0-9A-Fa-f]{2})(?:[ :\n-]?(?P<pair>[0-9A-Fa-f]{2})){7,}+"
 )
 _PARTS = regex.compile(r"[A-Za-z0-9]{16,}+")
 _CONTROLS = bytes(set(range(256)) - {*range(9), 11, 12, *range(14, 32), 127})
 _PRINTABLE = bytes([*b"\t\n\r", *range(32, 127)])
+_WESTERN = bytes([0x80, 0x91, 0x92, 0x93, 0x94, 0x96, 0x97, *range(0xA0, 0x100)])
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -124,18 +128,43 @@ def _write_base16(match: regex.Match[str], writer: Writer) -> bool:
 
 
 def _write_base64(match: regex.Match[str], writer: Writer) -> bool:
-    token, first = match[0], match.start()
-    parts = [(0, len(token), said)] if (said := _said(token)) else _parts(token)
-    at = 0
-    for start, end, said in parts:
-        writer.keep(first + at, first + start)
-        writer.put(
-            _apart(said, match.string, first + start, first + end), first + start, first + end
-        )
-        at = end
-    if parts:
-        writer.keep(first + at, match.end())
-    return bool(parts)
+    text, at = match.string, match.start()
+    changed = False
+    for start, end, said in _spoken(text, match.spans("line"), match.end()):
+        writer.keep(at, start)
+        writer.put(_apart(said, text, start, end), start, end)
+        at, changed = end, True
+    if changed:
+        writer.keep(at, match.end())
+    return changed
+
+
+def _spoken(
+    text: str, lines: Sequence[tuple[int, int]], end: int
+) -> Iterator[tuple[int, int, str]]:
+    """What the lines of a match say: in blocks of equal width, else each of them, or parts of it.
+
+    The last line of a block may be shorter, or none of it. `end` is that of the match, which has
+    the padding.
+    """
+    while lines:
+        width = lines[0][1] - lines[0][0]
+        size = next((n for n, (at, to) in enumerate(lines) if to - at != width), len(lines))
+        longer = size < len(lines) and lines[size][1] - lines[size][0] < width
+        for count in (size + 1, size) if longer else (size,):
+            stop = end if count == len(lines) else lines[count - 1][1]
+            if said := _said("".join(text[at:to] for at, to in lines[:count])):
+                yield lines[0][0], stop, said
+                break
+        else:
+            count = size
+            for at, to in lines[:size]:
+                stop = end if to == lines[-1][1] else to
+                if size > 1 and (said := _said(text[at:to])):
+                    yield at, stop, said
+                else:
+                    yield from ((at + a, at + b, said) for a, b, said in _parts(text[at:stop]))
+        lines = lines[count:]
 
 
 def _parts(token: str) -> list[tuple[int, int, str]]:
@@ -152,16 +181,22 @@ def _apart(said: str, text: str, start: int, end: int) -> str:
 
 def _said(token: str) -> str:
     """The text that a base64 token encodes, empty when that is no text."""
-    data = token.encode().translate(_URL_SAFE, b"\r\n=")
+    data = token.encode().translate(_URL_SAFE, b"=")
     try:
         raw = base64.b64decode(data + b"=" * (-len(data) % 4))
-        wide = raw[1::2].count(0) * 4 > len(raw)  # as PowerShell encodes it
-        said = raw.decode("utf-16-le" if wide else "utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except binascii.Error:
         return ""
-    if not wide and 10 * len(raw.translate(None, _CONTROLS)) > len(raw):
-        return ""
-    return said
+    for first, wide in ((1, "utf-16-le"), (0, "utf-16-be")):  # as PowerShell and Java encode it
+        if raw[first::2].count(0) * 4 > len(raw):
+            return raw.decode(wide, "ignore")
+    try:
+        said = raw.decode()
+    except UnicodeDecodeError:
+        # Latin letters with accents, few of them: what else fits is no text.
+        rest = raw.translate(None, _PRINTABLE)
+        old = 5 * len(rest) <= len(raw) and not rest.translate(None, _WESTERN)
+        return raw.decode("cp1252", "ignore") if old else ""
+    return "" if 10 * len(raw.translate(None, _CONTROLS)) > len(raw) else said
 
 
 # --- Lookalikes ---------------------------------------------------------------------------------

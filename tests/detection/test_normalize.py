@@ -7,6 +7,7 @@ import string
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
+from textwrap import wrap
 from time import process_time
 
 import pytest
@@ -338,6 +339,36 @@ def test_what_undoing_may_hide_or_only_guesses_is_read_by_rules_alone(
 )
 def test_what_looks_disguised_hides_nothing(entity: str, value: str, text: str) -> None:
     assert (entity, value) in overlapping(text)
+
+
+BETWEEN = {
+    "bare": "\n",
+    "escaped": r"\r\n",
+    "escaped twice": r"\\n",
+    "indented": "\n    ",
+    "quoted": "\n> ",
+    "folded": "\r\n ",
+    "of a program": '" +\n    "',
+    "in a row": '" + "',
+}
+
+
+@pytest.mark.parametrize("width", [76, 57, 50, 40, 20])
+@pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
+def test_base64_in_lines_is_read_whole_however_they_are_set(between: str, width: int) -> None:
+    for entity, (before, value) in IN_CONTEXT.items():
+        said = f"What the message of today says: {before}{value} – yes."
+        lines = wrap(base64.b64encode(said.encode()).decode(), width)
+        token = between.join(lines)
+        assert (entity, token) in overlapping(f'x = "{token}"'), entity
+        assert (entity, token) in overlapping(f'x = "{token}{between}yours"'), entity
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be", "utf-16", "latin-1", "cp1252"])
+def test_base64_of_other_charsets_is_read(charset: str) -> None:
+    for entity, (before, value) in IN_CONTEXT.items():
+        token = base64.b64encode(f"für später: {before}{value}, Köln".encode(charset)).decode()
+        assert (entity, token) in overlapping(f"see {token}"), entity
 
 
 ESCAPED_LINES = {
