@@ -344,6 +344,41 @@ def _quoted_printable(seen: View, signs: Signs) -> View:
     return rewritten(seen, _QUOTED.finditer(seen.text), write)
 
 
+# --- Forms ---
+
+_FIELD = regex.compile(r"(?<=[\w\])]=)[^\s&\"'<>;=]{3,}+")
+_PLUS = regex.compile(r"(?<=[^\W_][.,:]?)\+(?=[^\W_])")
+_PLUSES = regex.compile(r"[^\W_]{2}\+[^\W_]{2}")
+_NAMES = regex.compile(r"=\p{Lu}\p{Ll}++\+\p{L}|[?&][\w.-]{1,64}=[^\s&+]{0,64}\p{L}\+\p{L}")
+_PAIRED = regex.compile(r"=[^\s&=]{0,512}\p{L}\+\p{L}[^\s&=]{0,512}&[\w.-]{1,64}=")
+
+
+def submitted(seen: View) -> View:
+    """The view with the values of forms and queries as they were entered: `+` is a space there.
+
+    It is for rules only, unless a value looks like words: a program adds up numbers as well.
+    """
+    text = seen.text
+    if "=" not in text or "+" not in text or not _PLUSES.search(text):
+        return seen
+
+    def write(match: regex.Match[str], writer: Writer) -> bool:
+        if not _PLUSES.search(match[0]):
+            return False
+        at, end = match.span()
+        for plus in _PLUS.finditer(text, at, end):
+            writer.keep(at, plus.start())
+            writer.put(" ", *plus.span())
+            at = plus.end()
+        writer.keep(at, end)
+        return True
+
+    entered = rewritten(seen, _FIELD.finditer(text), write)
+    if entered is seen or _NAMES.search(text) or _PAIRED.search(text):
+        return entered
+    return entered.for_rules()
+
+
 # --- What is spelled out ------------------------------------------------------------------------
 
 _AT = "at ät Ät arroba arobase arobas klammeraffe chiocciola commat @"

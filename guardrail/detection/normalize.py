@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 import regex
 
-from guardrail.detection.disguises import Signs, decoded, undisguised
+from guardrail.detection.disguises import Signs, decoded, submitted, undisguised
 from guardrail.detection.lines import rejoined, unfolded, unwrapped
 from guardrail.detection.views import View as View
 from guardrail.detection.views import Writer, rewritten
@@ -85,7 +85,7 @@ _BIDI = regex.compile(r"[\u202a-\u202e\u2066-\u2069\n\r\u2029]")
 def readings(text: str) -> Iterator[View]:
     """Gives every view in which a text can be read; most texts are their only view.
 
-    There are never more than twenty-four, each at most four times as long as the text.
+    There are never more than forty, each at most four times as long as the text.
 
     Raises:
         NestedTooDeep: the text is encoded or turned around within itself too often.
@@ -119,6 +119,9 @@ def _readings(start: View) -> Iterator[View]:
     yield seen if certain else seen.for_rules()
     if spaced is not seen:
         yield spaced
+    entered = submitted(seen)
+    if entered is not seen:
+        yield entered
     if "\n" in spaced.text:
         yield from _on_one_line(spaced)
     if seen is not start:

@@ -371,6 +371,35 @@ def test_base64_of_other_charsets_is_read(charset: str) -> None:
         assert (entity, token) in overlapping(f"see {token}"), entity
 
 
+@pytest.mark.parametrize(
+    ("entity", "value", "text"),
+    [
+        ("CREDIT_CARD", "4111+1111+1111+1111", "name=Jane+Doe&card=4111+1111+1111+1111"),
+        ("IBAN_CODE", "DE89+3704+0044+0532+0130+00", "iban=DE89+3704+0044+0532+0130+00"),
+        ("PHONE_NUMBER", "030+90182045", "phone=030+90182045"),
+        ("PHONE_NUMBER", "%2B49+30+90182045", "https://example.com/?tel=%2B49+30+90182045&a=b"),
+        ("US_SSN", "536+90+4399", "ssn=536+90+4399"),
+        ("PERSON", "Alice+Johnson", "q=My+name+is+Alice+Johnson&lang=en"),
+        ("PERSON", "Alice+Johnson", "POST /?q=my+name+is+Alice+Johnson"),
+        ("PHONE_NUMBER", "+49 30 90182045", "phone=+49 30 90182045"),
+    ],
+)
+def test_a_plus_is_a_space_in_the_value_of_a_form(entity: str, value: str, text: str) -> None:
+    assert (entity, value) in overlapping(text)
+
+
+def test_recognizers_of_names_read_what_was_entered_where_it_looks_like_words() -> None:
+    def for_all(text: str) -> list[str]:
+        return [seen.text for seen in readings(text) if not seen.rules_only]
+
+    assert "name=Jane Doe" in for_all("name=Jane+Doe")
+    assert "n=jane doe&a=1" in for_all("n=jane+doe&a=1")
+    assert "/?n=jane doe" in for_all("/?n=jane+doe")
+    assert for_all("x=10+20") == ["x=10+20"]
+    assert for_all("total=price+tax") == ["total=price+tax"]
+    assert len(list(readings("i=i+1; x = 10 + 20; c+=12"))) == 1
+
+
 ESCAPED_LINES = {
     "JSON": ("CREDIT_CARD", "4111111111111111", r'{"msg": "paid with:\n4111111111111111\nok"}'),
     "a program": ("CREDIT_CARD", "4111 1111 1111 1111", r'print("Card:\n4111 1111 1111 1111")'),
@@ -470,7 +499,7 @@ def test_a_picture_in_base64_is_no_text() -> None:
 PIECES = st.sampled_from(
     [
         *"a 1 \\n \\\\t 123456 BEGIN:VCARD".split(),
-        *("\n ", "\n> ", "1-\n", "a@\n"),
+        *("a=bb+cc&", "\n ", "\n> ", "1-\n", "a@\n"),
         *"a 1 % & ; \\ %40 %25 %C3 %A9 &#64; &amp; \\u0040 \\ud83d \\x41 \\101 =40".split(),
         *("=\n", "(at)", "(dot)"),
         *"one two 4 1 @ . YWxpY2VAZXhhbXBsZS5jb20= 616c696365406578616d706c652e636f6d".split(),
@@ -511,7 +540,7 @@ def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> N
 @given(TEXTS)
 def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
     seen = seen_in(text)
-    assert len(seen) <= 24
+    assert len(seen) <= 40
     for reading in seen:
         assert len(reading.text) <= 4 * len(text)
         assert all(0 <= span.start < span.end <= len(text) for span in spans_of(reading))
@@ -575,6 +604,9 @@ HOSTILE = {
     "folded lines": "@a\n ",
     "lines of digits": "1 1 1 1 1 1\n",
     "lines of blocks": "AA11AAAA\n",
+    "forms": "a=ab+cd&",
+    "sums": "=aa+aa",
+    "pluses": "aa+",
     "folders": "\\\\nab",
     "drives": "C:\\na",
     "ligatures": "ﷺ",
