@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -342,6 +343,86 @@ def _quoted_printable(seen: View, signs: Signs) -> View:
         return True
 
     return rewritten(seen, _QUOTED.finditer(seen.text), write)
+
+
+# --- Mail ---
+
+_CHARSET = (
+    r"(?i:utf-?8|utf-16(?:[bl]e)?|us-ascii|ascii|iso-8859-\d{1,2}|latin-?\d|windows-\d{3,4}|"
+    r"cp\d{3,4}|koi8-[rut]|gb2312|gbk|gb18030|big5|shift_jis|euc-(?:jp|kr)|iso-2022-(?:jp|kr)|"
+    r"macintosh)"
+)
+"""Charsets of letters alone: Python decodes others that unpack or run through what they hold."""
+_MAILED = regex.compile(
+    rf"=\?(?P<charset>{_CHARSET})(?:\*[\w-]{{1,20}})?\?"
+    r"(?:[bB]\?(?P<base64>[A-Za-z0-9+/]{2,1024}={0,2})|[qQ]\?(?P<said>[!->@-~]{1,1024}))\?="
+    r"(?P<fold>[ \t]{0,8}(?:\r?\n)?[ \t]{1,8}(?==\?[\w.:+-]{2,40}(?:\*[\w-]{1,20})?\?[bBqQ]\?))?|"
+    r"(?P<byte>=[89A-F][0-9A-F])(?P<byte>=[89AB][0-9A-F])++|"
+    r"(?<=\p{L})(?P<western>=(?:C[4-9]|D[6C]|DF|E[0-9A-F]|F[1-6A-D]))(?=\p{Ll}{2})|"
+    r"(?<=\p{Lu})(?P<western>=(?:E[0-9A-F]|F[1-6A-D]))(?=\p{Ll})|"
+    r"(?P<soft>=\r?\n)"
+)
+"""Encoded words, and quoted letters of UTF-8 and of Latin-1 within a word."""
+_QUOTED_BYTE = regex.compile(r"=(?P<hex>[0-9A-Fa-f]{2})|(?P<other>.)", regex.S)
+
+
+def mailed(seen: View) -> View:
+    """The view with what headers and bodies of mails encode as letters, which names need.
+
+    Source: RFC 2047 (encoded words), RFC 2045, section 6.7.
+    """
+    text = seen.text
+    if "=" not in text or not any(m.lastgroup != "soft" for m in _MAILED.finditer(text)):
+        return seen
+    return rewritten(seen, _MAILED.finditer(text), _write_mailed)
+
+
+def _write_mailed(match: regex.Match[str], writer: Writer) -> bool:
+    start, end = match.span()
+    if match["soft"]:
+        return True
+    if match["western"]:
+        writer.put(bytes([int(match["western"][1:], 16)]).decode("cp1252"), start, end)
+        return True
+    if match["byte"]:
+        spans = match.spans("byte")
+        raw = [bytes([int(byte[1:], 16)]) for byte in match.captures("byte")]
+        return _put_bytes(writer, raw, spans, "utf-8")
+    if match["base64"]:
+        data = match["base64"].rstrip("=")
+        try:
+            said = base64.b64decode(data + "=" * (-len(data) % 4)).decode(match["charset"])
+        except (LookupError, ValueError):
+            return False
+        writer.put(said, start, end)
+        return bool(said)
+    parts = list(_QUOTED_BYTE.finditer(match["said"]))
+    raw = [
+        bytes([int(part["hex"], 16)]) if part["hex"] else part[0].replace("_", " ").encode()
+        for part in parts
+    ]
+    at = match.start("said")
+    spans = [(at + part.start(), at + part.end()) for part in parts]
+    spans[0], spans[-1] = (start, spans[0][1]), (spans[-1][0], end)
+    return _put_bytes(writer, raw, spans, match["charset"])
+
+
+def _put_bytes(
+    writer: Writer, raw: Sequence[bytes], spans: Sequence[tuple[int, int]], charset: str
+) -> bool:
+    """Writes bytes of a charset, each of which stands in a span; False if they are none of it."""
+    try:
+        decoder = codecs.getincrementaldecoder(charset)()
+        said = [decoder.decode(byte) for byte in raw]
+        decoder.decode(b"", final=True)
+    except (LookupError, ValueError):
+        return False
+    first = spans[0][0]
+    for character, (start, end) in zip(said, spans, strict=True):
+        if character:
+            writer.put(character, min(first, start), end)
+            first = end
+    return True
 
 
 # --- Forms ---

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 import regex
 
-from guardrail.detection.disguises import Signs, decoded, submitted, undisguised
+from guardrail.detection.disguises import Signs, decoded, mailed, submitted, undisguised
 from guardrail.detection.lines import rejoined, unfolded, unwrapped
 from guardrail.detection.views import View as View
 from guardrail.detection.views import Writer, rewritten
@@ -119,6 +119,9 @@ def _readings(start: View) -> Iterator[View]:
     yield seen if certain else seen.for_rules()
     if spaced is not seen:
         yield spaced
+    letter = mailed(seen)
+    if letter is not seen:
+        yield letter
     entered = submitted(seen)
     if entered is not seen:
         yield entered

@@ -400,6 +400,57 @@ def test_recognizers_of_names_read_what_was_entered_where_it_looks_like_words() 
     assert len(list(readings("i=i+1; x = 10 + 20; c+=12"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("Erika Müller called Hans Schäfer", "Erika M=C3=BCller called Hans Sch=C3=A4fer"),
+        ("Erika Müller called", "Erika M=FCller called"),
+        ("Erika Müller called", "Erika M=C3=BCl=\r\nler called"),
+        ("From: Jürgen Müller", "From: =?utf-8?Q?J=C3=BCrgen_M=C3=BCller?="),
+        ("From: Jane Doe <a@b.de>", "From: =?us-ascii?Q?Jane_Doe?= <a@b.de>"),
+        ("Jürgen", "=?iso-8859-1?Q?J=FCrgen?="),
+        ("Ян", "=?koi8-r?B?8c4=?="),
+        ("Jürgen Müller", "=?utf-8?B?SsO8cmdlbg==?= Müller"),
+        ("Jürgen", "=?utf-8*de?b?SsO8?=\r\n =?utf-8?q?rgen?="),
+    ],
+)
+def test_recognizers_of_names_read_the_letters_of_mails(said: str, text: str) -> None:
+    (seen,) = [seen for seen in readings(text) if not seen.rules_only and seen.text == said]
+    first = seen.original(Span(0, 1)).start
+    assert (first, seen.original(Span(len(said) - 1, len(said))).end) == (0, len(text))
+
+
+@pytest.mark.parametrize(
+    ("covered", "name", "text"),
+    [
+        ("M=C3=BCller", "Müller", "Erika M=C3=BCller called"),
+        ("M=C3=BCller?=", "Müller", "=?utf-8?Q?J=C3=BCrgen_M=C3=BCller?="),
+        ("=?utf-8?Q?J=C3=BCrgen", "Jürgen", "=?utf-8?Q?J=C3=BCrgen_M=C3=BCller?="),
+    ],
+)
+def test_a_name_in_a_mail_is_covered_whole(covered: str, name: str, text: str) -> None:
+    (seen,) = [seen for seen in readings(text) if name in seen.text and not seen.rules_only]
+    at = seen.text.index(name)
+    span = seen.original(Span(at, at + len(name)))
+    assert text[span.start : span.end] == covered
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a=C3 and b=E4",
+        "x =?nonsense?Q?a?= y",
+        "=?utf-8?B?////?=",
+        "=?bz2?Q?abcd?=",
+        "=?zip?B?eJw=?=",
+        "?a=E4&b=C3bc",
+        "=\n=",
+    ],
+)
+def test_what_is_no_mail_gives_recognizers_nothing_new(text: str) -> None:
+    assert [text] == [seen.text for seen in readings(text) if not seen.rules_only]
+
+
 ESCAPED_LINES = {
     "JSON": ("CREDIT_CARD", "4111111111111111", r'{"msg": "paid with:\n4111111111111111\nok"}'),
     "a program": ("CREDIT_CARD", "4111 1111 1111 1111", r'print("Card:\n4111 1111 1111 1111")'),
@@ -499,7 +550,16 @@ def test_a_picture_in_base64_is_no_text() -> None:
 PIECES = st.sampled_from(
     [
         *"a 1 \\n \\\\t 123456 BEGIN:VCARD".split(),
-        *("a=bb+cc&", "\n ", "\n> ", "1-\n", "a@\n"),
+        *(
+            "a=bb+cc&",
+            "M=C3=BCll",
+            "=?utf-8?Q?J=C3=BC_?=",
+            "=?latin-1?B?SsO8cmdlbg==?=",
+            "\n ",
+            "\n> ",
+            "1-\n",
+            "a@\n",
+        ),
         *"a 1 % & ; \\ %40 %25 %C3 %A9 &#64; &amp; \\u0040 \\ud83d \\x41 \\101 =40".split(),
         *("=\n", "(at)", "(dot)"),
         *"one two 4 1 @ . YWxpY2VAZXhhbXBsZS5jb20= 616c696365406578616d706c652e636f6d".split(),
@@ -604,6 +664,9 @@ HOSTILE = {
     "folded lines": "@a\n ",
     "lines of digits": "1 1 1 1 1 1\n",
     "lines of blocks": "AA11AAAA\n",
+    "encoded words": "=?utf-8?Q?a",
+    "short encoded words": "=?utf-8?Q?a?= ",
+    "quoted letters": "a=C3=BC=E4bb",
     "forms": "a=ab+cd&",
     "sums": "=aa+aa",
     "pluses": "aa+",
