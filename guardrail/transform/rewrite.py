@@ -167,4 +167,5 @@ def known_values(values: Mapping[str, str]) -> Callable[[str], list[Finding]]:
 
 def _in_word(text: str, at: int) -> bool:
     """Whether a position has a letter or digit on either side."""
-    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+    escape = at > 1 and text[at - 2] == "\\" and text[at - 1] in "nrtfbv"
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum() and not escape
