@@ -1,4 +1,4 @@
-"""Values that a line break cuts in two, in one piece.
+"""Values that a line break or a mark cuts in two, in one piece.
 
 Programs break long lines at spaces, after `-` and `.`, or anywhere, and put a sign before each.
 
@@ -35,6 +35,33 @@ _WRAPPED = regex.compile(
     rf"(?<=(?<![^\W_])[A-Z]{{2}}\d{{2}}(?:[ ]?[A-Z0-9]{{4}}){{0,7}}){_BREAK}"
     r"(?=[A-Z0-9]{2,4}(?![^\W_]))"
 )
+
+
+_STYLE = regex.compile(
+    r"(?:[\x1b]\[|\x9b|\\{1,4}+(?:u001[bB]|x1[bB]|033|e)\[)[0-9;:?]{0,32}[@-~]|\x1b[()][0-9A-B]"
+)
+"""Sequences that colour text on a terminal, as they are or as programs spell them (ECMA-48)."""
+_MARK = (
+    r"(?:</?(?:a|abbr|b|big|br|code|em|font|i|ins|mark|nobr|s|small|span|strong|sub|sup|tt|u|wbr)"
+    r"(?:[\s/][^<>]{0,256})?>|<!--[^<>]{0,256}-->|\*{1,3}|_{2}|~~|`{1,2})"
+)
+_MARKED = regex.compile(
+    rf"(?:(?<=[\w@.+-])|(?<=\d[ ])){_MARK}{{1,8}}+(?:(?=[\w@.+-])|(?=[ ]\d))", regex.I
+)
+"""Marks of HTML and Markdown that nobody sees who reads what they make."""
+
+
+def unstyled(seen: View) -> View:
+    """The view without what colours text on a terminal."""
+    return rewritten(seen, _STYLE.finditer(seen.text), _drop)
+
+
+def unmarked(seen: View) -> View:
+    """The view without marks of HTML and Markdown inside of what may be a value."""
+    text = seen.text
+    if not any(sign in text for sign in ("<", "*", "`", "__", "~~")):
+        return seen
+    return rewritten(seen, _MARKED.finditer(text), _drop)
 
 
 def unfolded(seen: View) -> View:

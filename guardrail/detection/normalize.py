@@ -22,7 +22,7 @@ from types import MappingProxyType
 import regex
 
 from guardrail.detection.disguises import Signs, decoded, mailed, submitted, undisguised
-from guardrail.detection.lines import rejoined, unfolded, unwrapped
+from guardrail.detection.lines import rejoined, unfolded, unmarked, unstyled, unwrapped
 from guardrail.detection.views import View as View
 from guardrail.detection.views import Writer, rewritten
 from guardrail.errors import NestedTooDeep
@@ -85,12 +85,17 @@ _BIDI = regex.compile(r"[\u202a-\u202e\u2066-\u2069\n\r\u2029]")
 def readings(text: str) -> Iterator[View]:
     """Gives every view in which a text can be read; most texts are their only view.
 
-    There are never more than forty, each at most four times as long as the text.
+    There are never more than sixty, each at most four times as long as the text.
 
     Raises:
         NestedTooDeep: the text is encoded or turned around within itself too often.
     """
-    yield from _readings(View(text))
+    whole = View(text)
+    yield from _readings(whole)
+    if "[" in text:
+        plain = unstyled(whole)
+        if plain is not whole:
+            yield from _readings(plain)
     if text.isascii():
         return
     if _TAG.search(text):
@@ -125,6 +130,9 @@ def _readings(start: View) -> Iterator[View]:
     entered = submitted(seen)
     if entered is not seen:
         yield entered
+    marked = unmarked(seen)
+    if marked is not seen:
+        yield marked.for_rules(least=0.8)
     if "\n" in spaced.text:
         yield from _on_one_line(spaced)
     if seen is not start:
