@@ -29,8 +29,11 @@ _CUT = regex.compile(
     r"(?<=@[\w.-]{1,64}\.[a-z]{1,8})\r?\n[ ](?=[a-z]{1,8}(?![\w@. (]))|"
     r"(?<=[:;=][\w.+-]{1,64})\r?\n[ ](?=[\w.+-]{1,64}@[\w-]{1,63}\.)"
 )
+_UNDATED = r"(?!(?:19|20)\d\d-\d\d-\d\d)"
+"""A line of a log begins with its date."""
 _WRAPPED = regex.compile(
-    rf"(?<=\d(?:[ .-]?\d){{5}}){_BREAK}(?=\d)|(?<=\d){_BREAK}(?=\d(?:[ .-]?\d){{5}})|"
+    rf"(?<=\d(?:[ .-]?\d){{5}}){_BREAK}(?=\d){_UNDATED}|"
+    rf"(?<=\d){_BREAK}(?=\d(?:[ .-]?\d){{5}}){_UNDATED}|"
     # an account that begins with its country
     rf"(?<=(?<![^\W_])[A-Z]{{2}}\d{{2}}(?:[ ]?[A-Z0-9]{{4}}){{0,7}}){_BREAK}"
     r"(?=[A-Z0-9]{2,4}(?![^\W_]))"
@@ -46,7 +49,9 @@ _MARK = (
     r"(?:[\s/][^<>]{0,256})?>|<!--[^<>]{0,256}-->|\*{1,3}|_{2}|~~|`{1,2})"
 )
 _MARKED = regex.compile(
-    rf"(?:(?<=[\w@.+-])|(?<=\d[ ])){_MARK}{{1,8}}+(?:(?=[\w@.+-])|(?=[ ]\d))", regex.I
+    rf"(?:(?<=[^\W_])|(?<=@)|(?<=\w\.))(?:{_MARK}){{1,8}}+(?=[^\W_]|[@.]\w|@<)|"
+    rf"(?<=\d[ ])(?:{_MARK}){{1,8}}+(?=\d)|(?<=\d)(?:{_MARK}){{1,8}}+(?=[ ]\d)",
+    regex.I,
 )
 """Marks of HTML and Markdown that nobody sees who reads what they make."""
 
