@@ -128,6 +128,7 @@ def _stream_rule(rule: Rule) -> StreamRule:
         flags=rule.flags,
         # A rule that finds a part of its match owns what the part's own format would also find.
         priority=int(rule.score * 100) + (200 if rule.group else 0),
+        escapes=True,
         rewrite=_unbound,
     )
 

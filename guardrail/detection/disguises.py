@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import mode
 from types import MappingProxyType
@@ -72,16 +73,20 @@ class Signs:
 
 # --- Encoded tokens -----------------------------------------------------------------------------
 
+_LINE_END = r"[\"']?[ \t]{0,8}+[+.&\\]?[ \t]{0,8}+\r?\n[ \t>#*|]{0,64}+[\"']?"
 _BASE64 = regex.compile(
-    r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{16,}+|[A-Za-z0-9+/_-]{14,15}+(?==))"
-    r"(?:(?<=[A-Za-z0-9+/_-]{60})\r?\n[A-Za-z0-9+/_-]{4,}+)*+={0,2}"
+    r"(?<![A-Za-z0-9+/_-])(?P<line>[A-Za-z0-9+/_-]{16,}+|[A-Za-z0-9+/_-]{14,15}+(?==))"
+    rf"(?:(?<=[A-Za-z0-9+/_-]{{20}})(?:{_LINE_END}|[\"'][ ]?[+.&][ ]?[\"'])"
+    r"(?P<line>[A-Za-z0-9+/_-]{2,}+))*+={0,2}"
 )
+"""Lines of a token may be quoted, commented or indented, or strings of a program."""
 _BASE16 = regex.compile(
     r"(?<![0-9A-Za-z])(?:0x)?(?P<pair>[0-9A-Fa-f]{2})(?:[ :\n-]?(?P<pair>[0-9A-Fa-f]{2})){7,}+"
 )
 _PARTS = regex.compile(r"[A-Za-z0-9]{16,}+")
 _CONTROLS = bytes(set(range(256)) - {*range(9), 11, 12, *range(14, 32), 127})
 _PRINTABLE = bytes([*b"\t\n\r", *range(32, 127)])
+_WESTERN = bytes([0x80, 0x91, 0x92, 0x93, 0x94, 0x96, 0x97, *range(0xA0, 0x100)])
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -124,18 +129,43 @@ def _write_base16(match: regex.Match[str], writer: Writer) -> bool:
 
 
 def _write_base64(match: regex.Match[str], writer: Writer) -> bool:
-    token, first = match[0], match.start()
-    parts = [(0, len(token), said)] if (said := _said(token)) else _parts(token)
-    at = 0
-    for start, end, said in parts:
-        writer.keep(first + at, first + start)
-        writer.put(
-            _apart(said, match.string, first + start, first + end), first + start, first + end
-        )
-        at = end
-    if parts:
-        writer.keep(first + at, match.end())
-    return bool(parts)
+    text, at = match.string, match.start()
+    changed = False
+    for start, end, said in _spoken(text, match.spans("line"), match.end()):
+        writer.keep(at, start)
+        writer.put(_apart(said, text, start, end), start, end)
+        at, changed = end, True
+    if changed:
+        writer.keep(at, match.end())
+    return changed
+
+
+def _spoken(
+    text: str, lines: Sequence[tuple[int, int]], end: int
+) -> Iterator[tuple[int, int, str]]:
+    """What the lines of a match say: in blocks of equal width, else each of them, or parts of it.
+
+    The last line of a block may be shorter, or none of it. `end` is that of the match, which has
+    the padding.
+    """
+    while lines:
+        width = lines[0][1] - lines[0][0]
+        size = next((n for n, (at, to) in enumerate(lines) if to - at != width), len(lines))
+        longer = size < len(lines) and lines[size][1] - lines[size][0] < width
+        for count in (size + 1, size) if longer else (size,):
+            stop = end if count == len(lines) else lines[count - 1][1]
+            if said := _said("".join(text[at:to] for at, to in lines[:count])):
+                yield lines[0][0], stop, said
+                break
+        else:
+            count = size
+            for at, to in lines[:size]:
+                stop = end if to == lines[-1][1] else to
+                if size > 1 and (said := _said(text[at:to])):
+                    yield at, stop, said
+                else:
+                    yield from ((at + a, at + b, said) for a, b, said in _parts(text[at:stop]))
+        lines = lines[count:]
 
 
 def _parts(token: str) -> list[tuple[int, int, str]]:
@@ -152,16 +182,22 @@ def _apart(said: str, text: str, start: int, end: int) -> str:
 
 def _said(token: str) -> str:
     """The text that a base64 token encodes, empty when that is no text."""
-    data = token.encode().translate(_URL_SAFE, b"\r\n=")
+    data = token.encode().translate(_URL_SAFE, b"=")
     try:
         raw = base64.b64decode(data + b"=" * (-len(data) % 4))
-        wide = raw[1::2].count(0) * 4 > len(raw)  # as PowerShell encodes it
-        said = raw.decode("utf-16-le" if wide else "utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except binascii.Error:
         return ""
-    if not wide and 10 * len(raw.translate(None, _CONTROLS)) > len(raw):
-        return ""
-    return said
+    for first, wide in ((1, "utf-16-le"), (0, "utf-16-be")):  # as PowerShell and Java encode it
+        if raw[first::2].count(0) * 4 > len(raw):
+            return raw.decode(wide, "ignore")
+    try:
+        said = raw.decode()
+    except UnicodeDecodeError:
+        # Latin letters with accents, few of them: what else fits is no text.
+        rest = raw.translate(None, _PRINTABLE)
+        old = 5 * len(rest) <= len(raw) and not rest.translate(None, _WESTERN)
+        return raw.decode("cp1252", "ignore") if old else ""
+    return "" if 10 * len(raw.translate(None, _CONTROLS)) > len(raw) else said
 
 
 # --- Lookalikes ---------------------------------------------------------------------------------
@@ -307,6 +343,121 @@ def _quoted_printable(seen: View, signs: Signs) -> View:
         return True
 
     return rewritten(seen, _QUOTED.finditer(seen.text), write)
+
+
+# --- Mail ---
+
+_CHARSET = (
+    r"(?i:utf-?8|utf-16(?:[bl]e)?|us-ascii|ascii|iso-8859-\d{1,2}|latin-?\d|windows-\d{3,4}|"
+    r"cp\d{3,4}|koi8-[rut]|gb2312|gbk|gb18030|big5|shift_jis|euc-(?:jp|kr)|iso-2022-(?:jp|kr)|"
+    r"macintosh)"
+)
+"""Charsets of letters alone: Python decodes others that unpack or run through what they hold."""
+_MAILED = regex.compile(
+    rf"=\?(?P<charset>{_CHARSET})(?:\*[\w-]{{1,20}})?\?"
+    r"(?:[bB]\?(?P<base64>[A-Za-z0-9+/]{2,1024}={0,2})|[qQ]\?(?P<said>[!->@-~]{1,1024}))\?="
+    r"(?P<fold>[ \t]{0,8}(?:\r?\n)?[ \t]{1,8}(?==\?[\w.:+-]{2,40}(?:\*[\w-]{1,20})?\?[bBqQ]\?))?|"
+    r"(?P<byte>=[89A-F][0-9A-F])(?P<byte>=[89AB][0-9A-F])++|"
+    r"(?<=\p{L})(?P<western>=(?:C[4-9]|D[6C]|DF|E[0-9A-F]|F[1-6A-D]))(?=\p{Ll}{2})|"
+    r"(?<=\p{Lu})(?P<western>=(?:E[0-9A-F]|F[1-6A-D]))(?=\p{Ll})|"
+    r"(?P<soft>=\r?\n)"
+)
+"""Encoded words, and quoted letters of UTF-8 and of Latin-1 within a word."""
+_QUOTED_BYTE = regex.compile(r"=(?P<hex>[0-9A-Fa-f]{2})|(?P<other>.)", regex.S)
+
+
+def mailed(seen: View) -> View:
+    """The view with what headers and bodies of mails encode as letters, which names need.
+
+    Source: RFC 2047 (encoded words), RFC 2045, section 6.7.
+    """
+    text = seen.text
+    if "=" not in text or not any(m.lastgroup != "soft" for m in _MAILED.finditer(text)):
+        return seen
+    return rewritten(seen, _MAILED.finditer(text), _write_mailed)
+
+
+def _write_mailed(match: regex.Match[str], writer: Writer) -> bool:
+    start, end = match.span()
+    if match["soft"]:
+        return True
+    if match["western"]:
+        writer.put(bytes([int(match["western"][1:], 16)]).decode("cp1252"), start, end)
+        return True
+    if match["byte"]:
+        spans = match.spans("byte")
+        raw = [bytes([int(byte[1:], 16)]) for byte in match.captures("byte")]
+        return _put_bytes(writer, raw, spans, "utf-8")
+    if match["base64"]:
+        data = match["base64"].rstrip("=")
+        try:
+            said = base64.b64decode(data + "=" * (-len(data) % 4)).decode(match["charset"])
+        except (LookupError, ValueError):
+            return False
+        writer.put(said, start, end)
+        return bool(said)
+    parts = list(_QUOTED_BYTE.finditer(match["said"]))
+    raw = [
+        bytes([int(part["hex"], 16)]) if part["hex"] else part[0].replace("_", " ").encode()
+        for part in parts
+    ]
+    at = match.start("said")
+    spans = [(at + part.start(), at + part.end()) for part in parts]
+    spans[0], spans[-1] = (start, spans[0][1]), (spans[-1][0], end)
+    return _put_bytes(writer, raw, spans, match["charset"])
+
+
+def _put_bytes(
+    writer: Writer, raw: Sequence[bytes], spans: Sequence[tuple[int, int]], charset: str
+) -> bool:
+    """Writes bytes of a charset, each of which stands in a span; False if they are none of it."""
+    try:
+        decoder = codecs.getincrementaldecoder(charset)()
+        said = [decoder.decode(byte) for byte in raw]
+        decoder.decode(b"", final=True)
+    except (LookupError, ValueError):
+        return False
+    first = spans[0][0]
+    for character, (start, end) in zip(said, spans, strict=True):
+        if character:
+            writer.put(character, min(first, start), end)
+            first = end
+    return True
+
+
+# --- Forms ---
+
+_FIELD = regex.compile(r"(?<=[\w\])]=)[^\s&\"'<>;=]{3,}+")
+_PLUS = regex.compile(r"(?<=[^\W_][.,:]?)\+(?=[^\W_])")
+_PLUSES = regex.compile(r"[^\W_]{2}\+[^\W_]{2}")
+_NAMES = regex.compile(r"=\p{Lu}\p{Ll}++\+\p{L}|[?&][\w.-]{1,64}=[^\s&+]{0,64}\p{L}\+\p{L}")
+_PAIRED = regex.compile(r"=[^\s&=]{0,512}\p{L}\+\p{L}[^\s&=]{0,512}&[\w.-]{1,64}=")
+
+
+def submitted(seen: View) -> View:
+    """The view with the values of forms and queries as they were entered: `+` is a space there.
+
+    It is for rules only, unless a value looks like words: a program adds up numbers as well.
+    """
+    text = seen.text
+    if "=" not in text or "+" not in text or not _PLUSES.search(text):
+        return seen
+
+    def write(match: regex.Match[str], writer: Writer) -> bool:
+        if not _PLUSES.search(match[0]):
+            return False
+        at, end = match.span()
+        for plus in _PLUS.finditer(text, at, end):
+            writer.keep(at, plus.start())
+            writer.put(" ", *plus.span())
+            at = plus.end()
+        writer.keep(at, end)
+        return True
+
+    entered = rewritten(seen, _FIELD.finditer(text), write)
+    if entered is seen or _NAMES.search(text) or _PAIRED.search(text):
+        return entered
+    return entered.for_rules()
 
 
 # --- What is spelled out ------------------------------------------------------------------------

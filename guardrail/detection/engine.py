@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from guardrail.detection.cache import FindingCache, Reading
 from guardrail.detection.names import Doubt
-from guardrail.detection.normalize import View, readings
+from guardrail.detection.normalize import View, loose_letters, readings
 from guardrail.detection.patterns import Rule, RuleSet, find
 from guardrail.detection.pieces import batches, pieces
 from guardrail.detection.recognizer import LIGHT, DoubtingRecognizer, Recognizer, examine_all, light
@@ -209,6 +209,7 @@ class RuleDetector:
         found: list[list[Finding]] = [[] for _ in units]
         doubts: list[dict[int, dict[tuple[Span, Span], float]]] = [{} for _ in units]
         seen = [(at, view) for at, unit in enumerate(units) for view in readings(unit.text)]
+        loose = [loose_letters(unit.text) for unit in units]
         for at, view in seen:
             found[at] += self._match(units[at], view, deadline)
         # A recognizer gets pieces, so that a long text needs no more memory and is stopped in time.
@@ -227,7 +228,7 @@ class RuleDetector:
                     doubted = doubts[at].setdefault(id(view), {})
                     for doubt in answer[1]:
                         span = _moved(doubt.span, offset)
-                        place = (view.original(span), span)
+                        place = (_tightened(view.original(span), loose[at]), span)
                         doubted[place] = max(doubt.chance, doubted.get(place, 0.0))
                     for finding in answer[0]:
                         start, end = finding.span.start + offset, finding.span.end + offset
@@ -242,10 +243,10 @@ class RuleDetector:
         # What two pieces share, or two readings, is found twice.
         return [
             Reading(
-                tuple(sorted(dict.fromkeys(all_), key=lambda f: f.span)),
+                tuple(sorted(_untied(all_, letters), key=lambda f: f.span)),
                 _summed(doubted.values()),
             )
-            for all_, doubted in zip(found, doubts, strict=True)
+            for all_, doubted, letters in zip(found, doubts, loose, strict=True)
         ]
 
     def _match(self, unit: TextUnit, view: View, deadline: float) -> Iterator[Finding]:
@@ -255,7 +256,7 @@ class RuleDetector:
         for finding in find(
             self._applied,
             label + view.text,
-            threshold=self.threshold,
+            threshold=max(self.threshold, view.least),
             timeout=self._left(deadline),
         ):
             start, end = finding.span.start - len(label), finding.span.end - len(label)
@@ -287,6 +288,24 @@ def _open(text: str, read: Reading, selection: Selection) -> tuple[Doubt, ...]:
         return before >= 0 and span.end <= ends[before]
 
     return tuple(doubt for doubt in read.doubts if not covered(doubt.span))
+
+
+def _untied(found: Iterable[Finding], loose: frozenset[int]) -> Iterable[Finding]:
+    """Each finding once, without the letter of an escape where another does without it."""
+    if not loose:
+        return dict.fromkeys(found)
+    found = list(found)
+    known = {(one.entity, one.span) for one in found}
+    tight = (replace(one, span=_tightened(one.span, loose)) for one in found)
+    return dict.fromkeys(
+        less if (less.entity, less.span) in known else one
+        for one, less in zip(found, tight, strict=True)
+    )
+
+
+def _tightened(span: Span, loose: frozenset[int]) -> Span:
+    """The span without the letter of an escape that it begins with."""
+    return Span(span.start + (span.start in loose and span.start + 1 < span.end), span.end)
 
 
 def _summed(readings: Iterable[Mapping[tuple[Span, Span], float]]) -> tuple[Doubt, ...]:

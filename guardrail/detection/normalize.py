@@ -3,8 +3,8 @@
 `４１１１`, digits with zero-width joiners between them, Arabic-Indic digits, struck letters and the
 spellings `alice\\u0040example.com`, `alice%40example.com` and `alice&commat;example.com` read
 like the plain text. Further readings, each only where the text gives cause for it: what stands in
-base64 or hexadecimal, what runs backwards, what lookalikes, spaces or words spell, and what
-undoing one of these would hide.
+base64 or hexadecimal, what escapes of white space part, what runs backwards, what lookalikes,
+spaces or words spell, and what undoing one of these would hide.
 
 Source: Unicode Standard Annexes 9 (bidirectional overrides), 15 (NFKC) and 44
 (Default_Ignorable_Code_Point); RFC 8259, section 7 (escapes); RFC 3986, section 2.1
@@ -14,14 +14,15 @@ Source: Unicode Standard Annexes 9 (bidirectional overrides), 15 (NFKC) and 44
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 from html.entities import html5
 from types import MappingProxyType
 
 import regex
 
-from guardrail.detection.disguises import Signs, decoded, undisguised
+from guardrail.detection.disguises import Signs, decoded, mailed, submitted, undisguised
+from guardrail.detection.lines import rejoined, unfolded, unmarked, unstyled, unwrapped
 from guardrail.detection.views import View as View
 from guardrail.detection.views import Writer, rewritten
 from guardrail.errors import NestedTooDeep
@@ -56,6 +57,16 @@ _ESCAPE = regex.compile(
     rf"&\#0{{0,32}}+(?P<decimal>[0-9]{{1,7}})(?:;|(?![0-9]))|&\#[xX]0{{0,32}}+(?P<hex>{_HEX}{{1,6}});?|"
     r"&(?P<name>[A-Za-z][A-Za-z0-9]{1,31};|(?:amp|lt|gt|quot|nbsp))"
 )
+_LETTERED = regex.compile(rf"(?:{_SLASH}r(?={_SLASH}n))?{_SLASH}(?P<letter>[nrtfbv/])")
+"""Escapes that may be none: `\\new` is a command or a folder as well as a line and a word."""
+_LETTERS = MappingProxyType(dict(zip("nrtfbv/", "\n\n\t   /", strict=True)))
+_AMBIGUOUS = regex.compile(r"\\[nrtfbv]\p{Ll}")
+"""Where the letter of such an escape may as well begin a name: `ACME\\nina`."""
+_FOLDERS = regex.compile(
+    rf"(?:(?<![^\W_])(?:[A-Za-z]:|[A-Z][A-Z0-9-]{{1,15}}|(?i:users|home))|"
+    rf"(?<![^\s\"']){_SLASH}\w[\w.-]{{1,63}}){_SLASH}[^\s\"',;]{{0,256}}"
+)
+"""What looks like `C:\\Users\\nina`, `ACME\\nina` or `\\\\host\\nina` and stands for itself."""
 _SINGLE = ("legacy", "json", "braced", "long", "hex")
 _ESCAPED_NUMBER = regex.compile(r"(?:[%#]|\\[xuU]?)[0-9A-Fa-f]{2}[0-9A-Za-z ./-]{0,12}[0-9]{2}")
 _CUT_NUMBER = regex.compile(
@@ -74,12 +85,17 @@ _BIDI = regex.compile(r"[\u202a-\u202e\u2066-\u2069\n\r\u2029]")
 def readings(text: str) -> Iterator[View]:
     """Gives every view in which a text can be read; most texts are their only view.
 
-    There are never more than twelve, each at most four times as long as the text.
+    There are never more than sixty, each at most four times as long as the text.
 
     Raises:
         NestedTooDeep: the text is encoded or turned around within itself too often.
     """
-    yield from _readings(View(text))
+    whole = View(text)
+    yield from _readings(whole)
+    if "[" in text:
+        plain = unstyled(whole)
+        if plain is not whole:
+            yield from _readings(plain)
     if text.isascii():
         return
     if _TAG.search(text):
@@ -103,18 +119,94 @@ def view(text: str) -> View:
 def _readings(start: View) -> Iterator[View]:
     signs = Signs.of(start.text)
     seen = _plain(start, signs)
-    yield seen
+    spaced = _spaced(seen)
+    certain = spaced is seen or _AMBIGUOUS.search(seen.text)
+    yield seen if certain else seen.for_rules()
+    if spaced is not seen:
+        yield spaced
+    letter = mailed(seen)
+    if letter is not seen:
+        yield letter
+    entered = submitted(seen)
+    if entered is not seen:
+        yield entered
+    marked = unmarked(seen)
+    if marked is not seen:
+        yield marked.for_rules(least=0.8)
+    if "\n" in spaced.text:
+        yield from _on_one_line(spaced)
     if seen is not start:
         if _hides(start.text):
             yield _folded(start, signs, apart=True).for_rules()
         signs = Signs.of(seen.text)
+    bare = yield from _opened(seen, signs)
+    if spaced is not seen:
+        yield from _opened(spaced, Signs.of(spaced.text), unlike=bare.text)
+
+
+def _on_one_line(seen: View) -> Iterator[View]:
+    """What a view says where a line ends within a value."""
+    whole = unfolded(seen)
+    if whole is not seen:
+        yield whole
+    joined = rejoined(whole)
+    if joined is not whole:
+        yield joined.for_rules()
+    guessed = unwrapped(joined)
+    if guessed is not joined:
+        # Two lines of numbers look the same, so it takes a number that proves itself.
+        yield guessed.for_rules(least=1.0)
+
+
+def _opened(seen: View, signs: Signs, unlike: str | None = None) -> Generator[View, None, View]:
+    """Gives what a view says once it is decoded and undisguised, and returns the last of it.
+
+    A view that reads like `unlike` was given before.
+    """
     opened = decoded(seen, signs, _plain)
     if opened is not seen:
-        yield opened
+        if opened.text != unlike:
+            yield opened
+        spaced = _spaced(opened)
+        if spaced is not opened:
+            yield spaced
+            opened = spaced
         signs = Signs.of(opened.text)
     bare = undisguised(opened, signs)
-    if bare is not opened:
+    if bare is not opened and bare.text != unlike:
         yield bare.for_rules()
+    return bare
+
+
+def loose_letters(text: str) -> frozenset[int]:
+    """Where a letter of `\\nanna` stands that ends an escape rather than begins a word.
+
+    A finding that begins there loses to one that begins behind it: what replaces it would leave a
+    lone backslash.
+
+    >>> sorted(loose_letters("Hi,\\\\nanna, see C:\\\\nina"))
+    [4]
+    """
+    if "\\" not in text:
+        return frozenset()
+    letters = {match.start() + 1 for match in _AMBIGUOUS.finditer(text)}
+    if not letters:
+        return frozenset()
+    for folders in _FOLDERS.finditer(text):
+        letters.difference_update(range(*folders.span()))
+    return frozenset(letters)
+
+
+def _spaced(seen: View) -> View:
+    """The view with escapes of white space as such: `\\n` and, in JSON within JSON, `\\\\n`."""
+    if "\\" not in seen.text:
+        return seen
+
+    def write(match: regex.Match[str], writer: Writer) -> bool:
+        writer.put(_LETTERS[match["letter"]], *match.span())
+        return True
+
+    return rewritten(seen, _LETTERED.finditer(seen.text), write)
 
 
 def _hides(text: str) -> bool:

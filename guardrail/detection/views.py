@@ -25,13 +25,14 @@ class View:
 
     Without `pieces` it is the text itself. `under` is the view it was made from, None for the
     original. `rules_only` says that it holds guesses (a joined word, a lookalike undone) that would
-    mislead a model of language.
+    mislead a model of language. Of what rules find in it counts what scores `least` or more.
     """
 
     text: str = field(repr=False)
     pieces: tuple[Piece, ...] = field(default=(), repr=False)
     under: View | None = field(default=None, repr=False)
     rules_only: bool = False
+    least: float = 0.0
 
     def original(self, span: Span) -> Span:
         """The span of the original text behind a span of the view that is not empty."""
@@ -53,9 +54,9 @@ class View:
         behind = Span(low, high)
         return behind if self.under is None else self.under.original(behind)
 
-    def for_rules(self) -> View:
-        """The same view, for rules only."""
-        return replace(self, rules_only=True)
+    def for_rules(self, *, least: float = 0.0) -> View:
+        """The same view, for rules only, and for what they are that sure of."""
+        return replace(self, rules_only=True, least=least)
 
 
 def _offset(piece: Piece) -> int:

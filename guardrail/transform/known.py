@@ -149,5 +149,6 @@ class KnownValues:
 
 
 def _in_word(text: str, at: int) -> bool:
-    """Whether a position has a letter or digit on either side."""
-    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+    """Whether a position has a letter or digit on either side, and not that of an escape."""
+    escape = at > 1 and text[at - 2] == "\\" and text[at - 1] in "nrtfbv"
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum() and not escape

@@ -1,4 +1,4 @@
-"""Text rewritten while it streams: what is released equals what the whole text would have become.
+r"""Text rewritten while it streams: what is released equals what the whole text would have become.
 
 For every way of cutting a text into chunks, the released pieces joined are `transform` of the whole
 text. The transformer holds only from the leftmost position where some rule still waits for text
@@ -14,6 +14,10 @@ text. The transformer holds only from the leftmost position where some rule stil
 A rule never matches two overlapping stretches: after an accepted match its search resumes at the
 end of it, after a refused one at the next code point, so that a refused match hides no valid one.
 
+A rule with `escapes` searches the text a second time in which every backslash, and the letter of an
+escape of white space behind it, is white space: in `"no.:\n078-05-1120"` a number begins behind the
+`n`. Each code point keeps its place there, so both searches wait and decide alike.
+
 At each position only those rules are tried whose matches may begin like the text there (`heads`
 tells which), so that a text costs what is in it, however many rules there are. A position is looked
 at once it is reached, and again only while a rule waits there.
@@ -25,10 +29,13 @@ released for look-behinds and rewrites.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import pairwise
+from heapq import merge
+from itertools import groupby, pairwise, takewhile
+from operator import invert, itemgetter
+from types import MappingProxyType
 
 import regex
 
@@ -52,13 +59,14 @@ class StreamRule:
     `pattern` is in the syntax of mrab `regex`, of finite width. `rewrite` gets the matched text and
     up to `CONTEXT` code points of original text before it; it gives the replacement, or None when
     the match does not count. It is called once per match. Where matches of several rules overlap,
-    the highest `priority` wins.
+    the highest `priority` wins. `escapes`: it also reads escapes of white space as white space.
     """
 
     name: str
     pattern: str
     flags: int = 0
     priority: int = 0
+    escapes: bool = False
     rewrite: Callable[[str, str], str | None]
 
 
@@ -100,6 +108,7 @@ class CompiledRules:
                 pattern=rule.pattern,
                 flags=rule.flags,
                 priority=rule.priority,
+                escapes=rule.escapes,
                 rewrite=rewrites.get(rule.name, rule.rewrite),
             )
             for rule in self.rules
@@ -217,8 +226,11 @@ def transform(rules: CompiledRules, text: str) -> str:
     """Gives the whole text rewritten, in one pass."""
     found: list[_Match] = []
     resume: dict[int, int] = {}
-    for at, numbers in rules._engine.heads.candidates(text, 0):
+    spaced = _spaced(rules, text)
+    for at, numbers, others in _candidates(rules, text, spaced, 0):
         _accept(rules, text, at, numbers, resume, found)
+        if others:
+            _accept_spaced(rules, text, spaced, at, others, resume, found)
     return _render(text, found, end=len(text))[0] if found else text
 
 
@@ -231,7 +243,7 @@ def _accept(
     found: list[_Match],
     origin: int = 0,
 ) -> None:
-    """Adds to `found` the matches of these rules that start at `at` and count.
+    """Adds to `found` the matches of these rules that start at `at` and count, in order of `at`.
 
     `resume` tells from where on a rule may match again. `origin` is the offset of `text` in the
     stream; `resume` and the offsets of matches are the stream's.
@@ -249,6 +261,89 @@ def _accept(
         rank = (-rule.priority, start - end, start, rule.name)
         found.append(_Match(start, end, rank, replacement))
         resume[number] = end
+
+
+_SPACES = MappingProxyType({"n": "\n", "r": "\r", "t": "\t", "f": " ", "b": " ", "v": " "})
+_ESCAPE = regex.compile(r"\\([nrtfbv]?)")
+
+
+def _spaced(rules: CompiledRules, text: str) -> str:
+    """The text with each backslash, and the letter of white space behind it, as white space.
+
+    What one code point becomes depends on it and on the one before it alone. It is the text itself
+    where there is none, or no rule that asks for it.
+    """
+    if "\\" not in text or not any(rule.escapes for rule in rules.rules):
+        return text
+    return _ESCAPE.sub(lambda match: " " + _SPACES.get(match[1], ""), text)
+
+
+def _candidates(
+    rules: CompiledRules, text: str, spaced: str, start: int
+) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+    """Gives each position from `start` where some rule may match, and the numbers of those.
+
+    First those for the text, then those for it with escapes as white space, where it has some.
+    """
+    table = rules._engine.heads
+    if spaced is text:
+        yield from ((at, numbers, ()) for at, numbers in table.candidates(text, start))
+        return
+    both = merge(
+        ((at, 0, numbers) for at, numbers in table.candidates(text, start)),
+        (
+            (at, 1, tuple(number for number in numbers if rules.rules[number].escapes))
+            for at, numbers in table.candidates(spaced, start)
+        ),
+    )
+    for at, group in groupby(both, key=itemgetter(0)):
+        numbers: list[tuple[int, ...]] = [(), ()]
+        for _, which, each in group:
+            numbers[which] = each
+        yield at, numbers[0], numbers[1]
+
+
+def _accept_spaced(
+    rules: CompiledRules,
+    text: str,
+    spaced: str,
+    at: int,
+    numbers: Iterable[int],
+    resume: dict[int, int],
+    found: list[_Match],
+    origin: int = 0,
+) -> None:
+    """As `_accept` does, with escapes as white space, what does not count without.
+
+    In `resume` these searches go under the complement of the rule's number.
+    """
+    left, start = max(0, at - CONTEXT), origin + at
+    for number in numbers:
+        matched = rules._engine.match[number](spaced, at)
+        if matched is None or resume.get(~number, 0) > start:
+            continue
+        stop = matched.end()
+        if spaced[left:stop] == text[left:stop]:
+            continue
+        rule = rules.rules[number]
+        here = takewhile(lambda match: match.start == start, reversed(found))
+        if not any(match.end == origin + stop and match.rank[-1] == rule.name for match in here):
+            new = rule.rewrite(matched[0], spaced[left:at])
+            if new is None:
+                continue
+            new = _respelled(new, matched[0], text[at:stop])
+            rank = (-rule.priority, at - stop, start, rule.name)
+            found.append(_Match(start, origin + stop, rank, new))
+        resume[~number] = origin + stop
+
+
+def _respelled(new: str, matched: str, text: str) -> str:
+    """A replacement of `matched`, with the text itself for as much as both begin and end alike."""
+    width = min(len(matched), len(new))
+    head = next((n for n in range(width) if matched[n] != new[n]), width)
+    rest = width - head
+    tail = next((n for n in range(rest) if matched[-1 - n] != new[-1 - n]), rest)
+    return text[:head] + new[head : len(new) - tail] + text[len(text) - tail :]
 
 
 def _render(
@@ -354,22 +449,29 @@ class StreamTransformer:
         At the end of the stream, when it is `final`, none waits.
         """
         text, origin, rules = self._text, self._origin, self._rules
-        waits, reach, size = rules._engine.waits, rules._engine.reach, len(text)
+        spaced = _spaced(rules, text)
         start = self._frontier - origin
         waiting = () if final or self._waiting is None else (self._waiting,)
         for number in waiting:
-            if size - start < reach[number] and waits[number]()(text, start):
+            if self._waits(number, text, spaced, start):
                 return self._frontier
         self._waiting = None
-        for at, numbers in rules._engine.heads.candidates(text, start):
-            if not final:
-                known = size - at
-                for number in numbers:
-                    if known < reach[number] and waits[number]()(text, at):
-                        self._waiting = number
-                        return origin + at
+        for at, numbers, others in _candidates(rules, text, spaced, start):
+            for number in () if final else (*numbers, *map(invert, others)):
+                if self._waits(number, text, spaced, at):
+                    self._waiting = number
+                    return origin + at
             _accept(rules, text, at, numbers, self._resume, self._found, origin)
-        return origin + size
+            if others:
+                _accept_spaced(rules, text, spaced, at, others, self._resume, self._found, origin)
+        return origin + len(text)
+
+    def _waits(self, number: int, text: str, spaced: str, at: int) -> bool:
+        """Whether a rule waits at `at`; the complement of its number asks with escapes undone."""
+        if number < 0:
+            number, text = ~number, spaced
+        engine = self._rules._engine
+        return len(text) - at < engine.reach[number] and bool(engine.waits[number]()(text, at))
 
     def _release(self, until: int) -> str:
         begin, origin = self._frontier, self._origin

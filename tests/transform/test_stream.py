@@ -3,7 +3,9 @@ from __future__ import annotations
 import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 import regex
@@ -141,6 +143,74 @@ def test_any_cut_of_a_text_gives_what_the_whole_text_gives(name: str) -> None:
         assert whole == streamed(rules, text)
 
     check()
+
+
+ESCAPING = compile_rules(
+    [*(replace(each, escapes=each.name != "restore") for each in DETECTORS), *RULE_SETS["context"]]
+)
+ESCAPED = st.lists(
+    st.sampled_from(
+        [*PARTS, *r"\n \t \r\n \\n \\ \" \n\n \new".split(), " ", "4111 1111 1111 1111"]
+    ),
+    max_size=14,
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ESCAPED, st.lists(st.integers(0, 400), max_size=10))
+def test_any_cut_of_a_text_with_escapes_gives_what_the_whole_text_gives(
+    text: str, places: list[int]
+) -> None:
+    whole = transform(ESCAPING, text)
+    assert whole == streamed(ESCAPING, cut(text, places))
+    assert whole == streamed(ESCAPING, text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (r'print("pay:\n<card>")', r'print("pay:\n4111 1111 1111 1111")'),
+        (r'{"m": "pay:\r\n<card>\nok"}', r'{"m": "pay:\r\n4111 1111 1111 1111\nok"}'),
+        (r"a\\n<card>\\nok", r"a\\n4111 1111 1111 1111\\nok"),
+        (r"name\tssn\n<ssn>\t<ip>", r"name\tssn\n078-05-1120\t192.168.0.1"),
+        (r"account\t<account>", r"account\t1234"),
+        (r"<ip>\n<ip>", r"192.168.0.1\n192.168.0.1"),
+    ],
+)
+def test_an_escape_of_white_space_hides_nothing_behind_it(expected: str, text: str) -> None:
+    calls = Counter[str]()
+
+    def counted(each: StreamRule) -> StreamRule:
+        def rewrite(matched: str, left: str) -> str | None:
+            new = each.rewrite(matched, left)
+            calls[each.name] += new is not None
+            return new
+
+        return replace(each, rewrite=rewrite, escapes=True)
+
+    rules = compile_rules(map(counted, DETECTORS))
+    assert expected == transform(rules, text)
+    assert expected.count("<") == calls.total()
+    assert expected == streamed(rules, text)
+    assert expected != transform(compile_rules(DETECTORS), text)
+
+
+def test_what_a_replacement_repeats_of_its_match_is_the_text_as_it_stands() -> None:
+    label = rule("label", r"ssn:\s{0,4}\d{3}", lambda text, left: text[:-3] + "#", flags=regex.I)
+    rules = compile_rule(replace(label, escapes=True))
+    assert transform(rules, r"SSN:\t123\n") == r"SSN:\t#\n"
+    assert transform(rules, r"\nssn:\\n\t123") == r"\nssn:\\n\t123"
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"\ba\b", r"(?<!\w)a{1,2}", r"\sa(?=\s)", r"a\b|a[n ]a", r"^a"]
+)
+def test_every_short_text_with_escapes_is_the_same_character_by_character(pattern: str) -> None:
+    rules = compile_rule(replace(rule("r", pattern, seen), escapes=True))
+    for size in range(7):
+        for characters in itertools.product("an\\", repeat=size):
+            text = "".join(characters)
+            assert transform(rules, text) == streamed(rules, text)
 
 
 QUESTIONS = (
