@@ -197,7 +197,8 @@ def prompts(*, seed: str) -> Iterator[str]:
     ]
     kinds = [kind for name in RECOGNIZERS for kind in _kinds(name, Random(f"{seed}/{name}"))]
     kinds += [_Kind(words=words, values=values) for words, values in _OWN_VALUES]
-    for number, kind in enumerate(kinds):
+    # What was added later stands beside the others' values, so that those keep their prompts.
+    for number, kind in enumerate((*kinds, _ANY_SPELLING)):
         random = Random(f"{seed}/{number}")
         for template in templates:
             yield _fill(template, kind, random.choice(kinds), random)
@@ -272,19 +273,20 @@ _OWN_VALUES: Sequence[tuple[Sequence[str], Sequence[str]]] = (
         ("DE988444627",),
     ),
     (
-        ("card", "iban", "ssn"),
-        (
-            *("4111.1111.1111.1111", "4111 - 1111 - 1111 - 1111", "4111\t1111\t1111\t1112"),
-            *("de89370400440532013000", "DE 89/3704/0044/0532/0130/00", "gb82 west 12345698765432"),
-            *("536/90/4399", "536_90_4399", "536 - 90 - 4399"),
-        ),
-    ),
-    (
         ("url", "website", "link"),
         (
             *("https://example.com/people/ada?id=7", "www.example.org", "http://10.0.0.1:8080/x"),
             *("example.co.uk/path", "self.app", "result.me", "'https://example.net'", "ftp://a.de"),
         ),
+    ),
+)
+
+_ANY_SPELLING = _Kind(
+    words=("card", "iban", "ssn"),
+    values=(
+        *("4111.1111.1111.1111", "4111 - 1111 - 1111 - 1111", "4111\t1111\t1111\t1112"),
+        *("de89370400440532013000", "DE 89/3704/0044/0532/0130/00", "gb82 west 12345698765432"),
+        *("536/90/4399", "536_90_4399", "536 - 90 - 4399"),
     ),
 )
 
