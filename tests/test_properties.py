@@ -459,7 +459,7 @@ innocent = st.recursive(
         st.booleans(),
         st.integers(-9999, 9999),
         st.sampled_from(
-            ["", "rice", "how so?", "é", "何か", "a\nb", '"', "\\", "1/2", "[x]", "😀"]
+            ["", "rice", "how so?", "é", "ありがとう", "a\nb", '"', "\\", "1/2", "[x]", "😀"]
         ),
     ),
     lambda inner: (

@@ -90,7 +90,30 @@ def unwrapped(seen: View) -> View:
         writer.put(" ", *match.span())
         return True
 
-    return rewritten(seen, _WRAPPED.finditer(seen.text), write)
+    breaks = (one for one in _WRAPPED.finditer(seen.text) if not _between_rows(seen.text, one))
+    return rewritten(seen, breaks, write)
+
+
+def _between_rows(text: str, at: regex.Match[str]) -> bool:
+    """Whether a line break stands in a table: among three lines or more of nothing but numbers."""
+    before, begin = _line_before(text, at.start())
+    end = text.find("\n", at.end())
+    after = text[at.end() : end if end >= 0 else len(text)]
+    if not (_ROW.fullmatch(before) and _ROW.fullmatch(after)):
+        return False
+    following = text.find("\n", end + 1) if end >= 0 else -1
+    last = text[end + 1 : following if following >= 0 else len(text)] if end >= 0 else ""
+    first = _line_before(text, begin - 1)[0] if begin else ""
+    return bool(_ROW.fullmatch(last) or _ROW.fullmatch(first))
+
+
+def _line_before(text: str, at: int) -> tuple[str, int]:
+    """What stands before a position in its line, and where that begins."""
+    begin = text.rfind("\n", 0, at) + 1
+    return text[begin:at], begin
+
+
+_ROW = regex.compile(r"[\s>#*|]*+\d[\d\s.,;:|/%+-]*+")
 
 
 def _drop(match: regex.Match[str], writer: Writer) -> bool:

@@ -165,7 +165,7 @@ def _validator(check: Check | None) -> Validator | None:
 
 
 def _digits(value: str) -> list[int]:
-    return [int(character) for character in value if character in "0123456789"]
+    return [int(character) for character in value if character.isdecimal()]
 
 
 def _dot(digits: list[int], *weights: int) -> int:
