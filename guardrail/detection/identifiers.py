@@ -589,9 +589,9 @@ _DOCUMENTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 
 _SMALL: Mapping[str, str] = MappingProxyType(
     {
-        "driver-license": r"(?i:[A-Z]{0,5}-?\d(?: ?\d|-?[A-Z\d]){4,20})",
-        "national-id": r"(?i:[A-Z]{0,3}-?\d(?: ?\d|[.-]?[A-Z\d]){5,14})",
-        "tax-id": r"(?i:[A-Z]{0,3}-?\d(?: ?\d|[./-]?[A-Z\d]){6,14})",
+        "driver-license": r"(?i:[A-Z]{0,5}-?\d(?: ?\d|-?[A-Z]|-\d){4,20})",
+        "national-id": r"(?i:[A-Z]{0,3}-?\d(?: ?\d|[.-]?[A-Z]|[.-]\d){5,14})",
+        "tax-id": r"(?i:[A-Z]{0,3}-?\d(?: ?\d|[./-]?[A-Z]|[./-]\d){6,14})",
     }
 )
 """Numbers in small letters, of which none stands after a space: those are words."""
