@@ -343,10 +343,13 @@ def field_name(pointer: str) -> str:
     So do `/customer/phoneNo`, with a capital, and `/customer/phone/no`, where the last part says
     little by itself; `/phone/value` gives `phone`. Empty for fields that may hold anything.
     """
-    parts = (part.rstrip("#") for part in pointer.split("/"))
-    named = [part for part in parts if part and not part.isdigit()]
-    while named and named[-1] in _GENERIC:
-        named.pop()
-    words = named[-2:] if named[-1:] and named[-1].lower() in _DEPENDENT else named[-1:]
-    spaced = (_WORD_BREAK.sub(" ", word) for word in words if word not in _GENERIC)
-    return " ".join(spaced)[-64:]
+    words: list[str] = []
+    for part in reversed(pointer.split("/")):
+        word = part.rstrip("#")
+        if not word or word.isdigit():
+            continue
+        if word not in _GENERIC:
+            words.append(_WORD_BREAK.sub(" ", word))
+        if words and (word.lower() not in _DEPENDENT or len(words) == 2):
+            break
+    return " ".join(reversed(words))[-64:]

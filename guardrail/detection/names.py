@@ -124,21 +124,20 @@ class NamesModel:
         if len(seen) > _MOST_SEEN:
             self._seen = seen = {}
             missing = list(dict.fromkeys(words))
-        width = self._output[0].shape[0]
-        parts = np.empty((len(missing), len(FEATURES), width), np.float32)
+        places = np.empty((len(FEATURES), 2, len(missing)), np.intp)
         vectors = np.zeros((len(missing), self._vectors.shape[1]), np.float32)
         for at, (token, spaced) in enumerate(missing):
             form = norm(token)
             for j, feature in enumerate(features(token, spaced, form in self._known)):
-                table, scale = self._tables[j]
-                first, second = rows(feature, j, len(table))
-                parts[at, j] = table[first] * scale[first] + table[second] * scale[second]
+                places[j, :, at] = rows(feature, j, len(self._tables[j][0]))
             row = self._words.get(form)
             if row is not None:
                 vectors[at] = self._vectors[row]
-        mixed = np.concatenate(
-            [parts.reshape(len(missing), -1), vectors @ self._vector_weights], axis=1
-        )
+        parts = [
+            table[first] * scale[first, None] + table[second] * scale[second, None]
+            for (table, scale), (first, second) in zip(self._tables, places, strict=True)
+        ]
+        mixed = np.concatenate([*parts, vectors @ self._vector_weights], axis=1)
         looks = self._maxout(mixed, self._layers[0])
         fresh = dict(zip(missing, looks, strict=True))
         # A copy, for a row alone would keep the looks of the whole text in memory.
