@@ -132,8 +132,10 @@ class RuleDetector:
         Raises:
             DetectorUnavailable: as `find_all` does.
         """
-        selection = self.selection(app)
         (found,) = self.find_all([unit], app=app)
+        selection = self.selection(app)
+        if not (found and selection.review):
+            return found
         return tuple(finding for finding in found if not selection.reviews(finding))
 
     def find_all(self, units: Sequence[TextUnit], *, app: str = "") -> list[tuple[Finding, ...]]:
