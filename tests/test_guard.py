@@ -38,7 +38,7 @@ from exchange_world import (
     tell,
     usual,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.detection.detector import Detector, RuleDetector, build_detector
@@ -532,10 +532,14 @@ def treated(texts: Sequence[str]) -> tuple[list[tuple[str, str]], bytes]:
 
 
 @settings(max_examples=300, deadline=None)
+@example(["!Anna Smith Anna Smith", "!Smith Anna Smith"])
 @given(st.lists(MENTIONS.map(" ".join) | MENTIONS.map("".join), min_size=1, max_size=5))
 def test_values_are_numbered_as_if_leaf_by_leaf(texts: list[str]) -> None:
     order, _ = treated(texts)
-    assert order == numbered(["gpt-4o", *(text for one in texts for text in ("user", one))])
+    expected = numbered(["gpt-4o", *(text for one in texts for text in ("user", one))])
+    assert order[: len(expected)] == expected
+    # Where values overlap, what one leaves of another is numbered after all of them.
+    assert all(any(rest in value for _, value in expected) for _, rest in order[len(expected) :])
 
 
 def test_many_values_in_many_leaves_take_no_longer_than_one_by_one() -> None:
