@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ |= {
+    "OPENBLAS_NUM_THREADS": "1",  # processes are as many as cores already
     "SPARK_LOCAL_IP": "127.0.0.1",
     "PYSPARK_PYTHON": sys.executable,
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
