@@ -307,7 +307,9 @@ def _untied(found: Iterable[Finding], loose: frozenset[int]) -> Iterable[Finding
 
 def _tightened(span: Span, loose: frozenset[int]) -> Span:
     """The span without the letter of an escape that it begins with."""
-    return Span(span.start + (span.start in loose and span.start + 1 < span.end), span.end)
+    if span.start in loose and span.start + 1 < span.end:
+        return Span(span.start + 1, span.end)
+    return span
 
 
 def _summed(readings: Iterable[Mapping[tuple[Span, Span], float]]) -> tuple[Doubt, ...]:

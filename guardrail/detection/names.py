@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +24,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from guardrail.detection.tokens import FEATURES, features, norm, rows, tokens
+from guardrail.detection.tokens import FEATURES, features, kept_rows, norm, rows, tokens
 from guardrail.types import Span
 
 Floats = npt.NDArray[np.float32]
@@ -76,26 +77,19 @@ class NamesModel:
     _pieces: int
     _calibration: tuple[float, float]
     _begins: list[int] = field(init=False)
-    _moves: Floats = field(init=False)
-    _starts: Floats = field(init=False)
-    _ends: Floats = field(init=False)
+    _before: list[tuple[int, ...]] = field(init=False)
+    _follows: list[int] = field(init=False)
     _seen: dict[tuple[str, bool], Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._begins = [
             at for at, tag in enumerate(self.tags) if tag[0] in "BU" and tag[2:] != "ORGANIZATION"
         ]
-        never = np.float32(-1e9)
-        self._starts, self._ends, self._moves = (
-            np.array(
-                [[0 if allowed(a, b) else never for b in columns] for a in lines], np.float32
-            ).squeeze()
-            for lines, columns in (
-                (("O",), self.tags),
-                (self.tags, ("O",)),
-                (self.tags, self.tags),
-            )
-        )
+        before = [
+            tuple(at for at, one in enumerate(self.tags) if allowed(one, tag)) for tag in self.tags
+        ]
+        self._before = list(dict.fromkeys(before))
+        self._follows = [self._before.index(tags) for tags in before]
 
     def probabilities(self, words: Sequence[tuple[str, bool]]) -> Floats:
         """The distribution over `tags` of each token; a token comes with whether it is spaced."""
@@ -129,7 +123,8 @@ class NamesModel:
         for at, (token, spaced) in enumerate(missing):
             form = norm(token)
             for j, feature in enumerate(features(token, spaced, form in self._known)):
-                places[j, :, at] = rows(feature, j, len(self._tables[j][0]))
+                hashed = rows if j == _ENDING else kept_rows
+                places[j, :, at] = hashed(feature, j, len(self._tables[j][0]))
             row = self._words.get(form)
             if row is not None:
                 vectors[at] = self._vectors[row]
@@ -162,7 +157,7 @@ class NamesModel:
         best = scores[:, :width]
         for piece in range(1, self._pieces):
             np.maximum(best, scores[:, piece * width : (piece + 1) * width], out=best)
-        best -= best.mean(1, keepdims=True)
+        best -= np.add.reduce(best, 1, keepdims=True) / width
         best /= np.sqrt(np.einsum("ij,ij->i", best, best) / width + 1e-8)[:, None]
         best *= gain
         best += shift
@@ -185,24 +180,20 @@ class NamesModel:
         """The best sequence of labels, as names."""
         none = probabilities[:, 0]
         active = np.flatnonzero(none < 1 - _IGNORED * np.exp(-bias))
-        out: list[Name] = []
-        if not len(active):
-            return out
         logs = np.log(probabilities[active] + 1e-12)
         logs[:, 0] -= bias
-        breaks = np.flatnonzero(np.diff(active) > 1) + 1
-        for part in np.split(np.arange(len(active)), breaks):
-            path = self._path(logs[part])
-            begun = 0
-            for at, tag in enumerate(path):
+        out: list[Name] = []
+        for first, run in _runs(active.tolist(), logs.tolist()):
+            begun = first
+            for at, tag in enumerate(self._path(run), first):
                 kind, label = self.tags[tag][0], self.tags[tag][2:]
                 if kind in "BU":
                     begun = at
                 if kind in "LU":
-                    first, last = int(active[part[begun]]), int(active[part[at]])
-                    score = float(1 - none[first : last + 1].mean())
-                    span = Span(starts[first], starts[last] + len(words[last][0]))
-                    out.append(Name(label, span, score))
+                    score = float(1 - none[begun : at + 1].mean())
+                    out.append(
+                        Name(label, Span(starts[begun], starts[at] + len(words[at][0])), score)
+                    )
         return out
 
     def doubts(
@@ -217,21 +208,36 @@ class NamesModel:
             for at in np.flatnonzero(chance > _NEGLIGIBLE).tolist()
         ]
 
-    def _path(self, logs: Floats) -> list[int]:
-        best = self._starts + logs[0]
+    def _path(self, rows: Sequence[Sequence[float]]) -> list[int]:
+        """The likeliest tags of a run of tokens, of which each row is the log probabilities."""
+        best = [0.0, *[-math.inf] * (len(self.tags) - 1)]  # before it stands no name
         back = []
-        for row in logs[1:]:
-            options = best[:, None] + self._moves
-            back.append(options.argmax(0))
-            best = options.max(0) + row
-        tag = int((best + self._ends).argmax())
-        path = [tag]
-        for step in reversed(back):
-            tag = int(step[tag])
+        for row in rows:
+            came = [max(tags, key=best.__getitem__) for tags in self._before]
+            back.append(came)
+            best = [best[came[at]] + chance for at, chance in zip(self._follows, row, strict=True)]
+        tag = max(self._before[self._follows[0]], key=best.__getitem__)  # nor behind it
+        path = []
+        for came in reversed(back):
             path.append(tag)
+            tag = came[self._follows[tag]]
         return path[::-1]
 
 
+def _runs(
+    places: Sequence[int], rows: Sequence[Sequence[float]]
+) -> Iterator[tuple[int, Sequence[Sequence[float]]]]:
+    """Gives the rows of places without a gap together, with the first of these places."""
+    begin = 0
+    for end in range(1, len(places) + 1):
+        if end == len(places) or places[end] != places[end - 1] + 1:
+            yield places[begin], rows[begin:end]
+            begin = end
+
+
+_LARGE = 1 << 20
+"""Numbers of four bytes that make 4 MiB."""
+_ENDING = FEATURES.index("ending")
 _NUMBER = re.compile(r"\d")
 _MOST_SEEN = 50_000
 _NEGLIGIBLE = 1e-3
@@ -250,9 +256,11 @@ def split(text: str) -> tuple[list[tuple[str, bool]], list[int]]:
     """The tokens of a text, each with whether white space precedes it, and where each starts."""
     words: list[tuple[str, bool]] = []
     starts: list[int] = []
+    end = -1
     for token, start in tokens(text):
-        words.append((token, start == 0 or text[start - 1].isspace()))
+        words.append((token, start != end))
         starts.append(start)
+        end = start + len(token) if token != "\n" else -1  # noqa: S105  # not that kind
     return words, starts
 
 
@@ -278,12 +286,23 @@ def read(path: Path, digest: str = "") -> NamesModel:
         return joined.split("\t")
 
     depth = sum(name.startswith("W") for name in arrays)
+    # Side by side in memory of large pages, which numpy asks for from 4 MiB on.
+    total = sum(array.size for name, array in arrays.items() if name.startswith("W"))
+    room = np.empty(max(total, _LARGE), np.float32)
+
+    def dense(name: str) -> Floats:
+        nonlocal room
+        weights = arrays[name]
+        here, room = room[: weights.size], room[weights.size :]
+        here[:] = weights.ravel()
+        return here.reshape(weights.shape)
+
     return NamesModel(
         name=meta["name"],
         tags=tuple(meta["tags"]),
         _tables=tuple((arrays[f"E{i}"], full(f"S{i}")) for i in range(len(FEATURES))),
         _layers=tuple(
-            (full(f"W{i}"), full(f"b{i}"), full(f"G{i}"), full(f"B{i}")) for i in range(depth)
+            (dense(f"W{i}"), full(f"b{i}"), full(f"G{i}"), full(f"B{i}")) for i in range(depth)
         ),
         _output=(full("So"), full("sb")),
         _vectors=arrays["vectors"],

@@ -126,7 +126,7 @@ def _url_rules() -> Iterator[Rule]:
             validate=_bare_url,
             requires=requires,
             context=context,
-            scope=Scope.ANYWHERE,
+            scope=Scope.DOMAIN,
         )
 
 

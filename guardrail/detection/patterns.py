@@ -234,14 +234,29 @@ class RuleSet(Sequence[Rule]):
     without asking each rule.
     """
 
-    __slots__ = ("_by_beginning", "_by_string", "_by_word", "_free", "_levels", "_rules", "_sure")
+    __slots__ = (
+        "_by_beginning",
+        "_by_phrase",
+        "_by_string",
+        "_by_word",
+        "_free",
+        "_levels",
+        "_rules",
+        "_sure",
+    )
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = tuple(rules)
         numbered = tuple(enumerate(self._rules))
         self._free = frozenset(n for n, rule in numbered if not rule.words and not rule.strings)
         self._by_word = _index((word, n) for n, rule in numbered for word in rule.words)
-        self._by_string = _index((string, n) for n, rule in numbered for string in rule.strings)
+        strings = _index((string, n) for n, rule in numbered for string in rule.strings)
+        self._by_phrase = [
+            (string, numbers) for string, numbers in strings.items() if " " in string
+        ]
+        self._by_string = [
+            (string, numbers) for string, numbers in strings.items() if " " not in string
+        ]
         self._by_beginning = _index((begun, n) for n, rule in numbered for begun in rule.beginnings)
         best = [1.0 if rule.certain else rule.score for rule in self._rules]
         self._levels = sorted(set(best))
@@ -261,9 +276,10 @@ class RuleSet(Sequence[Rule]):
         can_match = set(self._free)
         for word in self._by_word.keys() & clues.words:
             can_match.update(self._by_word[word])
-        for string, numbers in self._by_string.items():
-            if string in (clues.folded if " " in string else clues.unique):
-                can_match.update(numbers)
+        for strings, text in ((self._by_string, clues.unique), (self._by_phrase, clues.folded)):
+            for string, numbers in strings:
+                if string in text:
+                    can_match.update(numbers)
         can_reach = set(self._sure[bisect_left(self._levels, threshold)])
         for begun in self._by_beginning.keys() & clues.beginnings:
             can_reach.update(self._by_beginning[begun])

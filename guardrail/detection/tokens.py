@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
 
 import regex
@@ -107,3 +108,9 @@ def rows(feature: str, table: int, size: int) -> tuple[int, int]:
         int.from_bytes(value[:4], "little") % size,
         int.from_bytes(value[4:], "little") % size,
     )
+
+
+@lru_cache(maxsize=32_768)
+def kept_rows(feature: str, table: int, size: int) -> tuple[int, int]:
+    """What `rows` gives, from memory; not for an ending, which may be the whole of a name."""
+    return rows(feature, table, size)

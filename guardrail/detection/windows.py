@@ -8,6 +8,7 @@ pattern whose shape is not known is looked for wherever its scope allows.
 from __future__ import annotations
 
 import re
+import string
 import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ class Scope(Enum):
     PREFIX = r"\+|00(?=[1-9])"
     PAIRS = r"[0-9A-Fa-f]{2}[:-](?=[0-9A-Fa-f]{2}[:-])"
     LABEL = r"[:=|]"
+    DOMAIN = r"\.(?=[^\W\d_]{2})"
     AT_SIGN = r"@+"
     ADDRESS = r"\d{1,8}"
     HOUSE_FIRST = r"\d[A-Za-z]?(?:[ \t,;/|>\r\n-]|\\n){1,12}(?:[^\W\d_a-z]|\d{1,3}(?:st|nd|rd|th))"
@@ -48,6 +50,7 @@ _SPACE = re.compile(r"\s")
 _MARGIN = (64, 64)
 _MARGINS = {
     Scope.AT_SIGN: (128, 128),
+    Scope.DOMAIN: (576, 0),
     Scope.ADDRESS: (256, 200),
     Scope.HOUSE_FIRST: (64, 256),
     Scope.HOUSE_LAST: (112, 128),
@@ -69,12 +72,17 @@ _MARGINS = {
 class Shape:
     """What holds of every match of a pattern.
 
-    `reach` bounds its width and how far it looks around, in code points; `digits` is how many it
-    has at least. `unbroken`: neither the match nor what it looks ahead at may hold white space.
+    `reach` bounds its width and how far it looks around, in code points; `least` is its smallest
+    width, `digits` how many it has at least, `run` of how many at least one stands after another,
+    `signs` what punctuation it always has. `unbroken`: neither the match nor what it looks ahead at
+    may hold white space.
     """
 
     reach: int
+    least: int = 0
     digits: int = 0
+    run: int = 0
+    signs: frozenset[str] = frozenset()
     unbroken: bool = False
 
 
@@ -89,7 +97,7 @@ def shape(pattern: str, flags: int) -> Shape:
     r"""Gives the shape of a pattern in mrab-regex syntax; `UNKNOWN` where it is not plain to see.
 
     >>> shape(r"(?<!\w)[A-Z]{2}\d{6}(?!\w)", 0)
-    Shape(reach=10, digits=6, unbroken=True)
+    Shape(reach=10, least=8, digits=6, run=6, signs=frozenset(), unbroken=True)
     """
     if _FUZZY.search(pattern):
         return UNKNOWN
@@ -106,24 +114,45 @@ def _sequence(nodes: Iterable[tuple[Any, Any]]) -> Shape:
     shapes = [_NODES[str(kind)](what) for kind, what in nodes]
     return Shape(
         reach=min(UNKNOWN.reach, sum(each.reach for each in shapes)),
+        least=sum(each.least for each in shapes),
         digits=sum(each.digits for each in shapes),
+        run=_run(shapes),
+        signs=frozenset().union(*(each.signs for each in shapes)),
         unbroken=all(each.unbroken for each in shapes),
     )
+
+
+def _run(shapes: Sequence[Shape]) -> int:
+    longest = current = 0
+    for each in shapes:
+        # Of what is digits and nothing else, one run goes on in the next.
+        current = current + each.digits if each.reach == each.digits else 0
+        longest = max(longest, current, each.run)
+    return longest
 
 
 def _branches(branches: Iterable[Any]) -> Shape:
     shapes = [_sequence(branch) for branch in branches]
     return Shape(
         reach=max(each.reach for each in shapes),
+        least=min(each.least for each in shapes),
         digits=min(each.digits for each in shapes),
+        run=min(each.run for each in shapes),
+        signs=frozenset.intersection(*(each.signs for each in shapes)),
         unbroken=all(each.unbroken for each in shapes),
     )
 
 
 def _repeated(least: int, most: int, inner: Any) -> Shape:
     once = _sequence(inner)
-    reach = min(UNKNOWN.reach, once.reach * int(most))
-    return Shape(reach=reach, digits=once.digits * int(least), unbroken=once.unbroken)
+    return Shape(
+        reach=min(UNKNOWN.reach, once.reach * int(most)),
+        least=once.least * int(least),
+        digits=once.digits * int(least),
+        run=once.run * (int(least) if once.run == once.reach else bool(least)),
+        signs=once.signs if least else frozenset(),
+        unbroken=once.unbroken,
+    )
 
 
 def _look(direction: int, inner: Any) -> Shape:
@@ -134,14 +163,16 @@ def _look(direction: int, inner: Any) -> Shape:
 
 def _literal(code: int) -> Shape:
     character = chr(code)
-    return Shape(1, digits=int(character.isdecimal()), unbroken=not character.isspace())
+    signs = frozenset(character if character in _SIGNS else "")
+    digits = int(character.isdecimal())
+    return Shape(1, 1, digits, digits, signs, unbroken=not character.isspace())
 
 
 def _set(members: Sequence[tuple[Any, Any]]) -> Shape:
     negated = str(members[0][0]) == "NEGATE"
     names = {str(what) for kind, what in members if str(kind) == "CATEGORY"}
     if negated:
-        return Shape(1, unbroken=bool(names & {"CATEGORY_SPACE", "CATEGORY_NOT_WORD"}))
+        return Shape(1, 1, unbroken=bool(names & {"CATEGORY_SPACE", "CATEGORY_NOT_WORD"}))
     ends = [
         (what, what) if str(kind) == "LITERAL" else what
         for kind, what in members
@@ -153,15 +184,16 @@ def _set(members: Sequence[tuple[Any, Any]]) -> Shape:
     digits = names <= {"CATEGORY_DIGIT"} and all(
         chr(low).isdecimal() and chr(high).isdecimal() and high - low < 10 for low, high in ends
     )
-    return Shape(1, digits=int(digits), unbroken=not spaces)
+    return Shape(1, 1, digits, digits, unbroken=not spaces)
 
 
+_SIGNS = frozenset(string.punctuation)
 _UNBROKEN = {"CATEGORY_DIGIT", "CATEGORY_WORD", "CATEGORY_NOT_SPACE"}
 _ENDS = {"AT_BOUNDARY", "AT_NON_BOUNDARY", "AT_BEGINNING", "AT_BEGINNING_STRING"}
 _NODES: Mapping[str, Callable[[Any], Shape]] = {
     "LITERAL": _literal,
-    "NOT_LITERAL": lambda _: Shape(1),
-    "ANY": lambda _: Shape(1),
+    "NOT_LITERAL": lambda _: Shape(1, 1),
+    "ANY": lambda _: Shape(1, 1),
     "IN": _set,
     "BRANCH": lambda what: _branches(what[1]),
     "SUBPATTERN": lambda what: _sequence(what[3]),
@@ -185,27 +217,48 @@ _STEPS = (16, 32, 64, 128)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """Where a rule looks: around what its scope names, as far as its shape makes worth while.
+class Near:
+    """Around what a scope names, so many code points to its left and right, or in one word with it.
 
-    There is one of each, so that they are quick to tell apart.
+    There is one of each, and of each `Look`, so that they are quick to tell apart.
     """
 
     scope: Scope
     left: int
     right: int
-    digits: int
     unbroken: bool
 
 
-_only = lru_cache(maxsize=None)(Look)
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """Where a rule looks: near what its scope names, where a match can be by its shape.
+
+    `digits` pairs how many digits stand one behind the other with in how many places they do.
+    """
+
+    near: Near
+    least: int
+    digits: tuple[tuple[int, int], ...]
+    signs: frozenset[str]
+
+
+_one_near = lru_cache(maxsize=None)(Near)
+_one_look = lru_cache(maxsize=None)(Look)
 
 
 def look(scope: Scope, shape: Shape) -> Look:
-    """Gives where a pattern of that shape looks."""
-    reach = next((step for step in _STEPS if shape.reach <= step), shape.reach)
+    """Gives where a pattern of that shape looks; a little wider, where rules then share it."""
     left, right = _MARGINS.get(scope, _MARGIN)
-    return _only(scope, min(left, reach), min(right, reach), shape.digits, shape.unbroken)
+    run, count = (number if number < 3 else number // 3 * 3 for number in (shape.run, shape.digits))
+    digits = ((run, 1),) if run else ()
+    if count > run:
+        digits += ((1, count),)
+    if shape.unbroken:
+        least = shape.least // 8 * 8
+        return _one_look(_one_near(scope, left, 0, True), least, digits, shape.signs)
+    reach = next((step for step in _STEPS if shape.reach <= step), shape.reach)
+    near = _one_near(scope, min(left, reach), min(right, reach), False)
+    return _one_look(near, 0, digits, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +267,8 @@ class Windows:
 
     text: str
     _cores: dict[Scope, _Ranges] = field(default_factory=dict)
-    _known: dict[object, _Ranges] = field(default_factory=dict)
-    _digits: list[int] = field(default_factory=list)
+    _known: dict[Near | Look, _Ranges] = field(default_factory=dict)
+    _runs: dict[int, list[int]] = field(default_factory=dict)
 
     def of(self, look: Look) -> _Ranges:
         """Sorted, disjoint ranges that hold every match, each ending at white space."""
@@ -225,37 +278,51 @@ class Windows:
         return known
 
     def _enough(self, look: Look) -> _Ranges:
-        if look.scope is Scope.ANYWHERE:
-            return [(0, len(self.text))] if self.text else []
-        key = (look.scope, look.left, look.right, look.unbroken)
-        ranges = self._known.get(key)
+        for length, _ in look.digits:
+            if not self._digits(length):
+                return []
+        ranges = self._known.get(look.near)
         if ranges is None:
-            ranges = self._known[key] = self._around(look)
-        if look.digits <= 1:
-            return ranges
-        digits = self._digits
-        if not digits:
-            digits.extend(match.start() for match in _DIGIT.finditer(self.text))
-        return [
-            (start, end)
-            for start, end in ranges
-            if bisect_left(digits, end) - bisect_left(digits, start) >= look.digits
-        ]
+            ranges = self._known[look.near] = self._around(look.near)
+        return [each for each in ranges if self._can_hold(look, *each)]
 
-    def _around(self, look: Look) -> _Ranges:
-        text, scope = self.text, look.scope
+    def _can_hold(self, look: Look, start: int, end: int) -> bool:
+        if end - start < look.least:
+            return False
+        for length, count in look.digits:
+            places = self._digits(length)
+            if bisect_left(places, end) - bisect_left(places, start) < count:
+                return False
+        return not look.signs or all(self.text.find(sign, start, end) >= 0 for sign in look.signs)
+
+    def _digits(self, length: int) -> list[int]:
+        """Where so many digits stand, one behind the other."""
+        known = self._runs.get(length)
+        if known is None:
+            if length == 1:
+                known = [match.start() for match in _DIGIT.finditer(self.text)]
+            else:
+                single = self._digits(1)
+                last = single[length - 1 :]
+                known = [a for a, b in zip(single, last, strict=False) if b - a == length - 1]
+            self._runs[length] = known
+        return known
+
+    def _around(self, near: Near) -> _Ranges:
+        text, scope, size = self.text, near.scope, len(self.text)
+        if scope is Scope.ANYWHERE:
+            return [(0, size)] if text else []
         cores = self._cores.get(scope)
         if cores is None:
             cores = self._cores[scope] = [m.span() for m in _CORES[scope].finditer(text)]
-        left, right = look.left, 0 if look.unbroken else look.right
-        size = len(text)
+        left, right = near.left, near.right
         ranges: _Ranges = []
         last = -1
         for begin, stop in cores:
             if stop + right <= last:
                 continue
             start = begin - left if begin > left else 0
-            if look.unbroken:
+            if near.unbroken:
                 start = max(start, text.rfind(" ", start, begin), text.rfind("\n", start, begin))
             if start <= last:
                 start = ranges.pop()[0]

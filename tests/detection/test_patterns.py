@@ -77,6 +77,7 @@ def test_context_stands_near_what_it_is_about() -> None:
 _PLACE = (r"A\d 1AA 7 GA \d{5}", "A1 1AA 7 GA 30301", "A2 1AA 7 GA 30302")
 _HELD = {
     Scope.ANYWHERE: (r"[A-Z]{2}:\d{2}:\d{7}\.\d\+@", "AB:12:3456789.0+@", "CD:98:7654321.0+@"),
+    Scope.DOMAIN: (r"[a-z]\d\.com", "a1.com", "b2.com"),
     Scope.HOUSE_FIRST: _PLACE,
     Scope.POSTCODE: _PLACE,
     Scope.REGION_CODE: _PLACE,
