@@ -42,7 +42,8 @@ LABELS: Mapping[str, str] = {
 _CODE = regex.compile(r"[\[\]{}=<>\\]|^\S*[()/]\S*$")
 _CAMEL = regex.compile(r"(?!Mac?\p{Lu}|O\p{Lu})\p{L}*\p{Ll}\p{Lu}\p{L}*")
 _CLASS = regex.compile(
-    r"(?:\p{Lu}\p{Ll}+){3,}(?:Event|Error|Handler|Config|Item|Params|Request|Response|Options|Type)"
+    r"(?:\p{Lu}\p{Ll}++){4,}+"
+    r"(?<=Event|Error|Handler|Config|Item|Params|Request|Response|Options|Type)"
 )
 """Never somebody, however sure the model is; `JuanCarlosGarciaLopez` may be."""
 _FAMILY = regex.compile(

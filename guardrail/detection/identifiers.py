@@ -253,7 +253,7 @@ def _coordinates(value: str) -> bool | None:
     return None if any(abs(float(n)) >= 2 for n in _NUMBER.findall(value)) else False
 
 
-_NUMBER = re.compile(r"[-+]?\d+\.\d+")
+_NUMBER = re.compile(r"[-+]?\d{1,3}\.\d+")
 
 
 def _place_rules() -> Iterator[Rule]:
@@ -506,7 +506,7 @@ _DOCUMENTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "DRIVER_LICENSE",
         "driver-license",
-        r"[A-Z]{0,5}-?\d[A-Z\d]{0,3}(?:[ -]?[A-Z\d]{1,6}){1,4}",
+        r"[A-Z]{0,5}-?\d(?:[A-Z\d]{0,3}+(?:[ -]?[A-Z\d]{1,6}+){1,4}|[A-Z\d]{1,3})",
         (
             "driver license",
             "driver's license",

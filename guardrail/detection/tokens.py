@@ -17,10 +17,10 @@ import regex
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _TOKEN = regex.compile(
     rf"[[\p{{L}}\p{{M}}]--[{_UNSPACED}\p{{Katakana}}ー]]+|[\p{{Katakana}}ー]+|\p{{Nd}}+"
-    r"|\s*\n\s*|\S",
+    r"|\S|(?<!\s)\s*\n\s*",
     regex.V1,
 )
-_ASCII_TOKEN = re.compile(r"[A-Za-z]+|[0-9]+|\s*\n\s*|\S")
+_ASCII_TOKEN = re.compile(r"[A-Za-z]+|[0-9]+|\S|(?<!\s)\s*\n\s*")
 _DIGIT = regex.compile(r"\p{Nd}")
 
 FEATURES = ("norm", "prefix", "suffix", "ending", "shape")
