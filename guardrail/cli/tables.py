@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 from guardrail.batch import TableRedactor, TableSpec, load_pyarrow, text_columns
 from guardrail.cli.outputs import rewriting
-from guardrail.errors import ConfigError, Refusal, Unavailable
+from guardrail.errors import ConfigError, GuardrailError
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -52,10 +53,11 @@ def is_table(path: str, columns: Sequence[str] | None) -> bool:
 
 @dataclass(slots=True)
 class Workers:
-    """Processes that share the pieces of all files, started when a file is worth it."""
+    """Processes that share the pieces of all files, started when these are worth it."""
 
     spec: TableSpec
     jobs: int
+    _alone: int = 0
     _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
@@ -74,9 +76,10 @@ class Workers:
         """Gives what comes of each piece, in order, and never holds many of them."""
         pieces = iter(pieces)
         if self.jobs > 1 and self._pool is None:
-            first = list(islice(pieces, WORTH_IT))
+            first = list(islice(pieces, WORTH_IT - self._alone))
             pieces = chain(first, pieces)
-            if len(first) == WORTH_IT:
+            self._alone += len(first)
+            if self._alone == WORTH_IT:
                 # Not by forking: a fork of a process with threads can stand still for ever.
                 self._pool = ProcessPoolExecutor(
                     self.jobs, mp_context=multiprocessing.get_context("spawn")
@@ -96,6 +99,55 @@ class Workers:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+Treated = tuple[Path, Outcome | GuardrailError | OSError | Unreadable]
+"""A file that should be written, and what came of it or what is wrong."""
+
+
+def redact_files(
+    sources: Mapping[Path, str], workers: Workers, *, advance: Callable[[int], None]
+) -> Iterator[Treated]:
+    """Treats files of tables, by what to write, as `redact_file` does; gives what came of each.
+
+    Large ones are shared by all processes, one after the other. Of small ones each process treats
+    some, if they are many; these come first.
+    """
+    sizes = {target: _size(source) for target, source in sources.items()}
+    small = [one for one in sources.items() if sizes[one[0]] < WORTH_IT * _TEXT_BYTES]
+    # Times four, for they may be compressed.
+    bundles = list(_bundles(small, lambda one: 4 * sizes[one[0]]))
+    if len(bundles) < WORTH_IT or workers.jobs == 1:
+        bundles = []
+    for done in workers.map(_treat_files, bundles):
+        for target, outcome in done:
+            advance(outcome.rows if isinstance(outcome, Outcome) else 0)
+            yield target, outcome
+    rest = sources.keys() - {target for bundle in bundles for target, _ in bundle}
+    for target, source in sources.items():
+        if target in rest:
+            yield _attempted(target, source, workers, advance)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # said when it is read
+
+
+def _treat_files(spec: TableSpec, files: Iterable[tuple[Path, str]]) -> list[Treated]:
+    with Workers(spec, 1) as alone:
+        return [_attempted(*one, alone, lambda rows: None) for one in files]
+
+
+def _attempted(
+    target: Path, source: str, workers: Workers, advance: Callable[[int], None]
+) -> Treated:
+    try:
+        return target, redact_file(source, target, workers, advance=advance)
+    except (GuardrailError, OSError, Unreadable) as error:
+        return target, error.with_traceback(None)
 
 
 def redact_file(
@@ -350,7 +402,7 @@ def _lines(source: str, path: Path, workers: Workers, advance: Callable[[int], N
         open(source, encoding="utf-8", newline="\n") as file,
         open(path, "w", encoding="utf-8", newline="\n") as out,
     ):
-        for done in workers.map(_treat_lines, _bundles(file)):
+        for done in workers.map(_treat_lines, _bundles(file, len)):
             out.writelines(done.lines)
             rows += done.rows
             findings += done.findings
@@ -361,12 +413,12 @@ def _lines(source: str, path: Path, workers: Workers, advance: Callable[[int], N
     return Outcome(rows=rows, findings=findings, withheld=0)
 
 
-def _bundles(file: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    bundle: list[str] = []
+def _bundles(values: Iterable[_T], size_of: Callable[[_T], int]) -> Iterator[tuple[_T, ...]]:
+    bundle: list[_T] = []
     size = 0
-    for line in file:
-        bundle.append(line)
-        size += len(line)
+    for value in values:
+        bundle.append(value)
+        size += size_of(value)
         if len(bundle) == _ROWS or size >= _TEXT_BYTES:
             yield tuple(bundle)
             bundle, size = [], 0
@@ -379,7 +431,3 @@ def _treat_lines(spec: TableSpec, lines: tuple[str, ...]) -> _Done:
     return _Done(
         rows=len(lines), findings=sum(done.counts.values()), lines=done.lines, seen=done.seen
     )
-
-
-PROBLEMS = (ConfigError, Refusal, Unavailable, Unreadable)
-"""What may be wrong with one file; messages without its text."""

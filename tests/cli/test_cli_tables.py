@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from guardrail.batch import TableSpec
 from guardrail.cli import app
-from guardrail.cli.tables import WORTH_IT, Workers, redact_file
+from guardrail.cli.tables import WORTH_IT, Workers, redact_file, redact_files
 from guardrail.redaction import Finder
 from guardrail.taxonomy import Taxonomy, load_taxonomy
 from guardrail.types import Finding, TextUnit
@@ -72,13 +72,13 @@ def _met(spec: TableSpec, others: Barrier) -> int:
 def test_few_pieces_are_treated_where_they_are_and_many_elsewhere() -> None:
     here = os.getpid()  # a module's own would be another in each process
     with Workers(TableSpec(), 2) as workers:
-        few = list(workers.map(_where, range(WORTH_IT - 1)))
-        many = list(workers.map(_where, range(WORTH_IT)))
+        few = [one for _ in range(2) for one in workers.map(_where, range(WORTH_IT // 2 - 1))]
+        many = list(workers.map(_where, range(WORTH_IT // 2)))
         then = list(workers.map(_where, range(1)))
     with Workers(TableSpec(), 1) as alone:
         assert list(alone.map(_where, range(WORTH_IT))) == [(n, here) for n in range(WORTH_IT)]
-    assert few == [(n, here) for n in range(WORTH_IT - 1)]
-    assert [piece for piece, _ in many] == list(range(WORTH_IT))
+    assert few == [(n, here) for n in range(WORTH_IT // 2 - 1)] * 2
+    assert [piece for piece, _ in many] == list(range(WORTH_IT // 2))
     assert here not in {process for _, process in (*many, *then)}
 
 
@@ -135,6 +135,28 @@ def test_pieces_have_so_many_rows_or_so_much_text(
         assert target.read_bytes() == source.read_bytes()
     else:
         assert pq.read_table(target).equals(pq.read_table(source))
+
+
+@pytest.mark.parametrize("characters", [4500, 45], ids=["many", "few"])
+def test_of_small_files_each_process_treats_some(tmp_path: Path, characters: int) -> None:
+    sources: dict[Path, str] = {}
+    for number in range(2 * WORTH_IT):
+        path = tmp_path / f"{number:02}.jsonl"
+        path.write_text(f'{{"a":"{"x " * characters}{number}"}}\n' * 2)
+        sources[tmp_path / "out" / path.name] = str(path)
+    for name, content in (("no.jsonl", b"\xff\xfe"), ("large.jsonl", b'{"a":"x"}\n' * 60_000)):
+        (tmp_path / name).write_bytes(content)
+        sources[tmp_path / "out" / name] = str(tmp_path / name)
+    sources[tmp_path / "out/gone.jsonl"] = str(tmp_path / "gone.jsonl")
+    rows: list[int] = []
+    with Workers(TableSpec(columns=("a",), finder=_blind), 2) as workers:
+        done = dict(redact_files(sources, workers, advance=rows.append))
+    wrong = {target.name: str(e) for target, e in done.items() if isinstance(e, Exception)}
+    assert wrong.keys() == {"no.jsonl", "gone.jsonl"}
+    assert "is not UTF-8" in wrong["no.jsonl"]
+    assert sum(rows) == 4 * WORTH_IT + 60_000
+    for target in done.keys() - {tmp_path / "out/no.jsonl", tmp_path / "out/gone.jsonl"}:
+        assert target.read_bytes() == Path(sources[target]).read_bytes()
 
 
 def test_csv_and_lines_are_tables_where_columns_are_named(tmp_path: Path) -> None:
