@@ -1,7 +1,8 @@
 """How many rows a core treats in a second: one process, every core, Spark and Ray, in one run.
 
-Engines start and warm up before the clock runs; what is timed is one pass over the table, read from
-Parquet and written to it. Spark and Ray stay on loopback.
+Engines start and warm up before the clock runs, on other rows, until every process has treated
+some; what is timed is one pass over the table, read from Parquet and written to it. Spark and Ray
+stay on loopback.
 
     python benchmarks/batch.py [--rows N] [--markdown] [--skip spark,ray]
 """
@@ -9,6 +10,7 @@ Parquet and written to it. Spark and Ray stay on loopback.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
 import shutil
@@ -38,20 +40,24 @@ from guardrail.cli.tables import Workers, redact_file
 Job = Callable[[Path, Path], object]
 """Treats a Parquet file and writes another."""
 
+_WARM = 2000
+"""Rows before the clock runs: more than one process is left alone with."""
 
-def mails(rows: int) -> pa.Table:
+
+def mails(rows: int, start: int = 0) -> pa.Table:
     """Gives rows of a subject, a body of about 300 characters, and addresses; no two alike."""
+    numbers = range(start, start + rows)
     filler = "The delivery came late and the box was open, so please look into it. " * 3
     return pa.table(
         {
-            "id": range(rows),
-            "subject": [f"Order {n}: question" for n in range(rows)],
+            "id": numbers,
+            "subject": [f"Order {n}: question" for n in numbers],
             "body": [
                 f"Hello, my name is Erika Mustermann. {filler}Ticket {n}. Write to "
                 f"erika{n}@example.com or call +49 30 {100000 + n}."
-                for n in range(rows)
+                for n in numbers
             ],
-            "to": [[f"support{n % 9}@example.com", f"erika{n}@example.com"] for n in range(rows)],
+            "to": [[f"support{n % 9}@example.com", f"erika{n}@example.com"] for n in numbers],
         }
     )
 
@@ -62,6 +68,8 @@ def in_one_process(spec: TableSpec, jobs: int) -> Iterator[Job]:
         yield lambda source, target: redact_file(
             str(source), target, workers, advance=lambda rows: None
         )
+        if len(multiprocessing.active_children()) != (jobs if jobs > 1 else 0):
+            raise RuntimeError("not every process took part")
 
 
 def by_spark(spec: TableSpec) -> Iterator[Job]:
@@ -100,8 +108,8 @@ def by_ray(spec: TableSpec) -> Iterator[Job]:
 
 
 def measured(jobs: Iterator[Job], table: pa.Table, folder: Path) -> float:
-    """Rows a second of the second run of a job; the first, on a tenth, starts the workers."""
-    pq.write_table(table.slice(0, max(1, table.num_rows // 4)), folder / "warm.parquet")
+    """Rows a second of the second run of a job; the first, on other rows, starts the workers."""
+    pq.write_table(mails(_WARM, table.num_rows), folder / "warm.parquet")
     pq.write_table(table, folder / "mails.parquet")
     job = next(jobs)
     job(folder / "warm.parquet", folder / "warm.out")

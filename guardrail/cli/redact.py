@@ -30,7 +30,7 @@ from guardrail.cli.inputs import STDIN, Binary, Input, encode, read
 from guardrail.cli.outputs import rewriting
 from guardrail.cli.report import counted
 from guardrail.cli.scan import Exclude, Files, FormatOf, Include, Jobs, JsonLines, cores, listed
-from guardrail.cli.tables import PROBLEMS, Workers, is_table, redact_file
+from guardrail.cli.tables import Workers, is_table, redact_files
 from guardrail.cli.terminal import Code, complain, fail, progress_bar, told
 from guardrail.destinations import Journey
 from guardrail.documents import Format
@@ -399,19 +399,18 @@ def _redact_tables(
     jobs: int,
     tally: _Tally,
 ) -> None:
-    """Treats tables one after the other, each by all processes; says what was not looked at."""
+    """Treats tables by all processes; says what was not looked at."""
     watched = Console(stderr=True, highlight=False)
+    by_target = {targets[one]: one for one in tables}
+    sources = {target: one.path for target, one in by_target.items()}
     with Workers(spec, jobs) as workers, progress_bar(watched) as progress:
-        for one in tables:
-            task = progress.add_task(os.path.basename(one.path), total=None)
-            try:
-                done = redact_file(
-                    one.path, targets[one], workers, advance=partial(progress.advance, task)
-                )
-            except OSError as error:
-                _complain(one, error.strerror or type(error).__name__, tally)
-            except PROBLEMS as error:
-                _complain(one, str(error), tally)
+        advance = partial(progress.advance, progress.add_task("rows", total=None))
+        for target, done in redact_files(sources, workers, advance=advance):
+            one = by_target[target]
+            if isinstance(done, OSError):
+                _complain(one, done.strerror or type(done).__name__, tally)
+            elif isinstance(done, Exception):
+                _complain(one, str(done), tally)
             else:
                 tally.documents += 1
                 tally.findings += done.findings
@@ -419,7 +418,6 @@ def _redact_tables(
                 if done.untouched:
                     left = ", ".join(done.untouched)
                     progress.console.print(f"{one.path}: not looked at: {left}", soft_wrap=True)
-            progress.remove_task(task)
 
 
 _HINTS = {"too_many_values": "; split the file, or number rows anew with --number record"}

@@ -186,9 +186,10 @@ def _save(page: Path, document: str) -> None:
 
 # ── many files ───────────────────────────────────────────────────────────────────────────────────
 
-_WORTH_IT = 1 << 20
+_WORTH_IT = 1 << 19
 """Bytes from which starting more processes takes less time than it saves."""
 _CHUNK = 8
+"""Files that a process is given at a time, at most."""
 
 
 def _scanned(
@@ -199,7 +200,7 @@ def _scanned(
         yield from _stream(found[0].format, *_equipment(asked), excerpts=excerpts)
         return
     processes = jobs or (cores() if _size(found) >= _WORTH_IT else 1)
-    processes = min(processes, -(-len(found) // _CHUNK))
+    processes = min(processes, len(found))
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar(console, hidden=len(found) < 2))
         task = progress.add_task("scanning", total=len(found))
@@ -211,9 +212,10 @@ def _scanned(
 def _in_order(
     found: Sequence[Input], asked: Detecting, excerpts: bool, processes: int, stack: ExitStack
 ) -> Iterable[Scanned]:
-    chunks = [found[at : at + _CHUNK] for at in range(0, len(found), _CHUNK)]
     work = partial(_scan_chunk, asked, excerpts)
     if processes > 1:
+        size = chunk(len(found), processes)
+        chunks = [found[at : at + size] for at in range(0, len(found), size)]
         # Not by forking: a fork of a process with threads can stand still for ever.
         context = multiprocessing.get_context("spawn")
         pool = stack.enter_context(ProcessPoolExecutor(processes, mp_context=context))
@@ -222,6 +224,11 @@ def _in_order(
         return
     for one in found:
         yield from work([one])
+
+
+def chunk(files: int, processes: int) -> int:
+    """How many files a process is given at a time: few enough that all have some to the end."""
+    return max(1, min(_CHUNK, files // (4 * processes)))
 
 
 def _scan_chunk(asked: Detecting, excerpts: bool, chunk: Sequence[Input]) -> list[Scanned]:

@@ -1,4 +1,4 @@
-"""Files of tables for `guardrail redact`: batch by batch, by every core, in order."""
+"""Files of tables for `guardrail redact`: piece by piece, by every core, in order."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from guardrail.batch import TableRedactor, TableSpec, load_pyarrow, text_columns
 from guardrail.cli.outputs import rewriting
-from guardrail.errors import ConfigError, Refusal, Unavailable
+from guardrail.errors import ConfigError, GuardrailError
 
-ROWS = 512
-"""Rows that one process treats at a time."""
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+_ROWS = 512
+_TEXT_BYTES = 65_536
+"""A piece, which one process treats at a time, has so many rows or about so much text at most."""
 _GROUP = 65_536
 """Rows that are written at a time; a row group of Parquet."""
-_WORTH_IT = 4 * ROWS
-"""Rows from which starting more processes takes less time than it saves."""
+WORTH_IT = 8
+"""Pieces from which starting more processes takes less time than it saves."""
 
 
 class Unreadable(ValueError):
@@ -48,10 +53,11 @@ def is_table(path: str, columns: Sequence[str] | None) -> bool:
 
 @dataclass(slots=True)
 class Workers:
-    """Processes that share the batches of all files, started when a file is worth it."""
+    """Processes that share the pieces of all files, started when these are worth it."""
 
     spec: TableSpec
     jobs: int
+    _alone: int = 0
     _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
@@ -66,23 +72,26 @@ class Workers:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def map(
-        self, work: Callable[..., _Done], batches: Iterable[Any], *, rows: int
-    ) -> Iterator[_Done]:
-        """Gives what comes of each batch, in order, and never holds many of them."""
-        if self.jobs == 1 or (rows < _WORTH_IT and self._pool is None):
-            for batch in batches:
-                yield work(self.spec, batch)
-            return
+    def map(self, work: Callable[[TableSpec, _T], _R], pieces: Iterable[_T]) -> Iterator[_R]:
+        """Gives what comes of each piece, in order, and never holds many of them."""
+        pieces = iter(pieces)
+        if self.jobs > 1 and self._pool is None:
+            first = list(islice(pieces, WORTH_IT - self._alone))
+            pieces = chain(first, pieces)
+            self._alone += len(first)
+            if self._alone == WORTH_IT:
+                # Not by forking: a fork of a process with threads can stand still for ever.
+                self._pool = ProcessPoolExecutor(
+                    self.jobs, mp_context=multiprocessing.get_context("spawn")
+                )
         if self._pool is None:
-            # Not by forking: a fork of a process with threads can stand still for ever.
-            self._pool = ProcessPoolExecutor(
-                self.jobs, mp_context=multiprocessing.get_context("spawn")
-            )
-        waiting: deque[Future[_Done]] = deque()
+            for piece in pieces:
+                yield work(self.spec, piece)
+            return
+        waiting: deque[Future[_R]] = deque()
         try:
-            for batch in batches:
-                waiting.append(self._pool.submit(work, self.spec, batch))
+            for piece in pieces:
+                waiting.append(self._pool.submit(work, self.spec, piece))
                 if len(waiting) > 2 * self.jobs:
                     yield waiting.popleft().result()
             while waiting:
@@ -90,6 +99,55 @@ class Workers:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+Treated = tuple[Path, Outcome | GuardrailError | OSError | Unreadable]
+"""A file that should be written, and what came of it or what is wrong."""
+
+
+def redact_files(
+    sources: Mapping[Path, str], workers: Workers, *, advance: Callable[[int], None]
+) -> Iterator[Treated]:
+    """Treats files of tables, by what to write, as `redact_file` does; gives what came of each.
+
+    Large ones are shared by all processes, one after the other. Of small ones each process treats
+    some, if they are many; these come first.
+    """
+    sizes = {target: _size(source) for target, source in sources.items()}
+    small = [one for one in sources.items() if sizes[one[0]] < WORTH_IT * _TEXT_BYTES]
+    # Times four, for they may be compressed.
+    bundles = list(_bundles(small, lambda one: 4 * sizes[one[0]]))
+    if len(bundles) < WORTH_IT or workers.jobs == 1:
+        bundles = []
+    for done in workers.map(_treat_files, bundles):
+        for target, outcome in done:
+            advance(outcome.rows if isinstance(outcome, Outcome) else 0)
+            yield target, outcome
+    rest = sources.keys() - {target for bundle in bundles for target, _ in bundle}
+    for target, source in sources.items():
+        if target in rest:
+            yield _attempted(target, source, workers, advance)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # said when it is read
+
+
+def _treat_files(spec: TableSpec, files: Iterable[tuple[Path, str]]) -> list[Treated]:
+    with Workers(spec, 1) as alone:
+        return [_attempted(*one, alone, lambda rows: None) for one in files]
+
+
+def _attempted(
+    target: Path, source: str, workers: Workers, advance: Callable[[int], None]
+) -> Treated:
+    try:
+        return target, redact_file(source, target, workers, advance=advance)
+    except (GuardrailError, OSError, Unreadable) as error:
+        return target, error.with_traceback(None)
 
 
 def redact_file(
@@ -138,10 +196,9 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An open table: its schema, how many rows it has if that is known, and its batches."""
+    """An open table: its schema and its batches."""
 
     schema: Any
-    rows: int
     batches: Iterable[Any] = field(repr=False)
 
 
@@ -151,11 +208,12 @@ def _table(source: str, path: Path, workers: Workers, advance: Callable[[int], N
     rows = findings = withheld = 0
     with form.open(arrow, source) as opened:
         names = text_columns(opened.schema, workers.spec.columns)
-        small = (_bytes(arrow, part) for batch in opened.batches for part in _cut(batch))
+        batches = opened.batches
+        pieces = (_bytes(arrow, one) for b in batches for one in _cut(arrow, b, names))
         with closing(form.writer(arrow, path, opened.schema, source)) as writer:
             group: list[Any] = []
             held = 0
-            for done in workers.map(_treat, small, rows=opened.rows):
+            for done in workers.map(_treat, pieces):
                 group += arrow.ipc.open_stream(done.data).read_all().to_batches()
                 held += done.rows
                 if held >= _GROUP:
@@ -192,9 +250,13 @@ def _treat(spec: TableSpec, data: bytes) -> _Done:
     )
 
 
-def _cut(batch: Any) -> Iterator[Any]:
-    for start in range(0, batch.num_rows, ROWS):
-        yield batch.slice(start, ROWS)
+def _cut(arrow: Any, batch: Any, names: Iterable[str]) -> Iterator[Any]:
+    """The pieces of a batch, alike in rows; a dictionary goes with each and counts for nothing."""
+    columns = (batch.column(name) for name in names)
+    size = sum(one.nbytes for one in columns if not arrow.types.is_dictionary(one.type))
+    rows = min(_ROWS, max(1, batch.num_rows * _TEXT_BYTES // max(1, size)))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
 
 
 def _bytes(arrow: Any, table: Any) -> bytes:
@@ -210,7 +272,7 @@ def _open_parquet(arrow: Any, source: str) -> Iterator[_Source]:
 
     with pyarrow.parquet.ParquetFile(source) as file:
         schema = file.schema_arrow
-        yield _Source(schema, file.metadata.num_rows, file.iter_batches(batch_size=8 * ROWS))
+        yield _Source(schema, file.iter_batches(batch_size=8 * _ROWS))
 
 
 def _write_parquet(arrow: Any, path: Path, schema: Any, source: str) -> Any:
@@ -224,11 +286,11 @@ def _open_arrow(arrow: Any, source: str) -> Iterator[_Source]:
     with arrow.memory_map(source) as file:
         if _is_stream(source):
             reader = arrow.ipc.open_stream(file)
-            yield _Source(reader.schema, _WORTH_IT, reader)
+            yield _Source(reader.schema, reader)
         else:
             reader = arrow.ipc.open_file(file)
             batches = (reader.get_batch(n) for n in range(reader.num_record_batches))
-            yield _Source(reader.schema, _WORTH_IT, batches)
+            yield _Source(reader.schema, batches)
 
 
 def _write_arrow(arrow: Any, path: Path, schema: Any, source: str) -> Any:
@@ -256,7 +318,7 @@ def _open_csv(arrow: Any, source: str) -> Iterator[_Source]:
         column_types=dict.fromkeys(names, arrow.string()), strings_can_be_null=False
     )
     with arrow_csv.open_csv(source, parse_options=parsing, convert_options=converting) as reader:
-        yield _Source(reader.schema, os.stat(source).st_size // 256, reader)
+        yield _Source(reader.schema, reader)
 
 
 def _write_csv(arrow: Any, path: Path, schema: Any, source: str) -> Any:
@@ -340,8 +402,7 @@ def _lines(source: str, path: Path, workers: Workers, advance: Callable[[int], N
         open(source, encoding="utf-8", newline="\n") as file,
         open(path, "w", encoding="utf-8", newline="\n") as out,
     ):
-        size = os.stat(source).st_size // 256
-        for done in workers.map(_treat_lines, _bundles(file), rows=size):
+        for done in workers.map(_treat_lines, _bundles(file, len)):
             out.writelines(done.lines)
             rows += done.rows
             findings += done.findings
@@ -352,13 +413,15 @@ def _lines(source: str, path: Path, workers: Workers, advance: Callable[[int], N
     return Outcome(rows=rows, findings=findings, withheld=0)
 
 
-def _bundles(file: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    bundle: list[str] = []
-    for line in file:
-        bundle.append(line)
-        if len(bundle) == ROWS:
+def _bundles(values: Iterable[_T], size_of: Callable[[_T], int]) -> Iterator[tuple[_T, ...]]:
+    bundle: list[_T] = []
+    size = 0
+    for value in values:
+        bundle.append(value)
+        size += size_of(value)
+        if len(bundle) == _ROWS or size >= _TEXT_BYTES:
             yield tuple(bundle)
-            bundle = []
+            bundle, size = [], 0
     if bundle:
         yield tuple(bundle)
 
@@ -368,7 +431,3 @@ def _treat_lines(spec: TableSpec, lines: tuple[str, ...]) -> _Done:
     return _Done(
         rows=len(lines), findings=sum(done.counts.values()), lines=done.lines, seen=done.seen
     )
-
-
-PROBLEMS = (ConfigError, Refusal, Unavailable, Unreadable)
-"""What may be wrong with one file; messages without its text."""

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from guardrail.cli import app
 from guardrail.cli.inputs import decode, encode
+from guardrail.cli.scan import chunk
 
 
 def run(*arguments: str | Path, stdin: str = "", env: dict[str, str] | None = None) -> Result:
@@ -192,6 +193,15 @@ def test_many_files_by_many_processes_give_the_same_in_the_same_order(tmp_path: 
     assert (alone.returncode, shared.returncode, shared.stderr) == (1, 1, b"")
     assert alone.stdout == shared.stdout
     assert alone.stdout.count(b"EMAIL_ADDRESS") == 80
+
+
+@pytest.mark.parametrize(
+    ("files", "processes", "size"),
+    [(2, 2, 1), (8, 2, 1), (40, 2, 5), (40, 16, 1), (10_000, 16, 8)],
+    ids=["two", "few", "some", "many processes", "many"],
+)
+def test_files_are_shared_by_all_processes(files: int, processes: int, size: int) -> None:
+    assert chunk(files, processes) == size
 
 
 # ── what is found ────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -13,7 +18,12 @@ from batch_world import KEY, people
 from files_world import guardrail
 from typer.testing import CliRunner, Result
 
+from guardrail.batch import TableSpec
 from guardrail.cli import app
+from guardrail.cli.tables import WORTH_IT, Workers, redact_file, redact_files
+from guardrail.redaction import Finder
+from guardrail.taxonomy import Taxonomy, load_taxonomy
+from guardrail.types import Finding, TextUnit
 
 MAIL = "erika@example.com"
 
@@ -23,10 +33,10 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_parquet_and_arrow_files_keep_schema_and_rows(tmp_path: Path) -> None:
-    table = people(1200).replace_schema_metadata({"whose": "ours"})
+    table = people(300).replace_schema_metadata({"whose": "ours"})
     encoded = table.append_column("d", table["text"].dictionary_encode())
     pq.write_table(table, tmp_path / "a.parquet")
-    pa.feather.write_feather(encoded, tmp_path / "b.arrow", chunksize=500)
+    pa.feather.write_feather(encoded, tmp_path / "b.arrow", chunksize=120)
     done = run(tmp_path / "a.parquet", tmp_path / "b.arrow", "-o", tmp_path / "out", "--jobs", "1")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "a.parquet: not looked at: id (int64), sum (double)" in done.stderr.replace("\n", "")
@@ -48,6 +58,105 @@ def test_several_processes_write_what_one_writes(tmp_path: Path) -> None:
         done = guardrail("redact", tmp_path / "a.parquet", "-o", tmp_path / jobs, *options)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "1/a.parquet").read_bytes() == (tmp_path / "2/a.parquet").read_bytes()
+
+
+def _where(spec: TableSpec, piece: int) -> tuple[int, int]:
+    return piece, os.getpid()
+
+
+def _met(spec: TableSpec, others: Barrier) -> int:
+    others.wait(60)
+    return os.getpid()
+
+
+def test_few_pieces_are_treated_where_they_are_and_many_elsewhere() -> None:
+    here = os.getpid()  # a module's own would be another in each process
+    with Workers(TableSpec(), 2) as workers:
+        few = [one for _ in range(2) for one in workers.map(_where, range(WORTH_IT // 2 - 1))]
+        many = list(workers.map(_where, range(WORTH_IT // 2)))
+        then = list(workers.map(_where, range(1)))
+    with Workers(TableSpec(), 1) as alone:
+        assert list(alone.map(_where, range(WORTH_IT))) == [(n, here) for n in range(WORTH_IT)]
+    assert few == [(n, here) for n in range(WORTH_IT // 2 - 1)] * 2
+    assert [piece for piece, _ in many] == list(range(WORTH_IT // 2))
+    assert here not in {process for _, process in (*many, *then)}
+
+
+def test_every_process_takes_part() -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, Workers(TableSpec(), 2) as workers:
+        others = manager.Barrier(2)  # which one process alone would wait at for ever
+        assert len(set(workers.map(_met, [others] * WORTH_IT))) == 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """Finds nothing, quickly."""
+
+    def find(self, unit: TextUnit) -> tuple[Finding, ...]:
+        return ()
+
+    def missed(self, units: Sequence[TextUnit]) -> float | None:
+        return None
+
+
+def _blind() -> tuple[Finder, Taxonomy]:
+    return _Blind(), load_taxonomy()
+
+
+@pytest.mark.parametrize(
+    ("rows", "characters", "name", "pieces"),
+    [
+        pytest.param(0, 0, "a.parquet", 0, id="none"),
+        pytest.param(400, 20, "a.parquet", 1, id="few"),
+        pytest.param(3000, 5, "a.parquet", 6, id="by rows"),
+        pytest.param(3000, 400, "a.parquet", 19, id="by text"),
+        pytest.param(12, 100_000, "a.parquet", 12, id="a row each"),
+        pytest.param(3000, 400, "dictionary.parquet", 6, id="a dictionary"),
+        pytest.param(3000, 5, "a.jsonl", 6, id="lines by number"),
+        pytest.param(3000, 400, "a.jsonl", 19, id="lines by text"),
+    ],
+)
+def test_pieces_have_so_many_rows_or_so_much_text(
+    tmp_path: Path, rows: int, characters: int, name: str, pieces: int
+) -> None:
+    source, target = tmp_path / name, tmp_path / f"to.{name}"
+    texts = pa.array([f"{n:04}".ljust(characters) for n in range(rows)], pa.string())
+    if name.endswith(".jsonl"):
+        source.write_text("".join(f'{{"a":"{text}"}}\n' for text in texts.to_pylist()))
+    else:
+        encoded = texts.dictionary_encode() if "dictionary" in name else texts
+        pq.write_table(pa.table({"n": range(rows), "a": encoded}), source)
+    steps: list[int] = []
+    with Workers(TableSpec(columns=("a",), finder=_blind), 1) as workers:
+        done = redact_file(str(source), target, workers, advance=steps.append)
+    assert (done.rows, sum(steps), len(steps)) == (rows, rows, pieces)
+    if name.endswith(".jsonl"):
+        assert target.read_bytes() == source.read_bytes()
+    else:
+        assert pq.read_table(target).equals(pq.read_table(source))
+
+
+@pytest.mark.parametrize("characters", [4500, 45], ids=["many", "few"])
+def test_of_small_files_each_process_treats_some(tmp_path: Path, characters: int) -> None:
+    sources: dict[Path, str] = {}
+    for number in range(2 * WORTH_IT):
+        path = tmp_path / f"{number:02}.jsonl"
+        path.write_text(f'{{"a":"{"x " * characters}{number}"}}\n' * 2)
+        sources[tmp_path / "out" / path.name] = str(path)
+    for name, content in (("no.jsonl", b"\xff\xfe"), ("large.jsonl", b'{"a":"x"}\n' * 60_000)):
+        (tmp_path / name).write_bytes(content)
+        sources[tmp_path / "out" / name] = str(tmp_path / name)
+    sources[tmp_path / "out/gone.jsonl"] = str(tmp_path / "gone.jsonl")
+    rows: list[int] = []
+    with Workers(TableSpec(columns=("a",), finder=_blind), 2) as workers:
+        done = dict(redact_files(sources, workers, advance=rows.append))
+    wrong = {target.name: str(e) for target, e in done.items() if isinstance(e, Exception)}
+    assert wrong.keys() == {"no.jsonl", "gone.jsonl"}
+    assert "is not UTF-8" in wrong["no.jsonl"]
+    assert sum(rows) == 4 * WORTH_IT + 60_000
+    for target in done.keys() - {tmp_path / "out/no.jsonl", tmp_path / "out/gone.jsonl"}:
+        assert target.read_bytes() == Path(sources[target]).read_bytes()
 
 
 def test_csv_and_lines_are_tables_where_columns_are_named(tmp_path: Path) -> None:
