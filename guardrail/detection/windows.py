@@ -250,7 +250,7 @@ def look(scope: Scope, shape: Shape) -> Look:
     """Gives where a pattern of that shape looks; a little wider, where rules then share it."""
     left, right = _MARGINS.get(scope, _MARGIN)
     run, count = (number if number < 3 else number // 3 * 3 for number in (shape.run, shape.digits))
-    digits = ((run, 1),) if run else ()
+    digits: tuple[tuple[int, int], ...] = ((run, 1),) if run else ()
     if count > run:
         digits += ((1, count),)
     if shape.unbroken:
