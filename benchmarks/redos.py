@@ -41,7 +41,7 @@ import guardrail
 from guardrail.detection.detector import RuleDetector, build_detector
 from guardrail.detection.normalize import readings
 from guardrail.detection.patterns import Rule, clues_in, find
-from guardrail.detection.windows import Look, Windows
+from guardrail.detection.windows import Look, Near, Windows
 from guardrail.types import TextUnit
 
 SIZES = (12_500, 25_000, 50_000, 100_000)
@@ -157,14 +157,14 @@ def _found(rule: Rule, text: str) -> bool:
 
 
 def _looks(rules: Iterable[Rule]) -> Iterator[tuple[str, Look]]:
-    """Each way to work out windows, once, with the most digits that one of it asks for."""
-    looks: dict[str, Look] = {}
+    """Each way to work out windows, once, with the most that one of it asks for."""
+    looks: dict[Near, Look] = {}
     for look in {rule.made.look: None for rule in rules}:
-        whole = "unbroken" if look.unbroken else look.right
-        name = f"{look.scope.name} {look.left} {whole}"
-        if name not in looks or looks[name].digits < look.digits:
-            looks[name] = look
-    yield from looks.items()
+        most = looks.setdefault(look.near, look)
+        if (look.digits, len(look.signs)) > (most.digits, len(most.signs)):
+            looks[look.near] = look
+    for near, look in looks.items():
+        yield f"{near.scope.name} {near.left} {'unbroken' if near.unbroken else near.right}", look
 
 
 def _windows(look: Look, text: str) -> None:
@@ -225,9 +225,8 @@ def _patterns_in(value: object) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Mapping | list | tuple):
         rows = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, row in rows:
-            for pattern in row if isinstance(row, tuple) else (row,):
-                if isinstance(pattern, _PATTERNS):
-                    yield f"[{key}]", pattern
+            for inner, pattern in _patterns_in(row):
+                yield f"[{key}]{inner}", pattern
 
 
 # --- Measuring ------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ class RuleDetector:
 
     def _read(self, units: Sequence[TextUnit], deadline: float) -> list[Reading]:
         found: list[list[Finding]] = [[] for _ in units]
-        doubts: list[dict[int, dict[tuple[Span, Span], float]]] = [{} for _ in units]
+        doubts: list[dict[int, dict[_Place, float]]] = [{} for _ in units]
         seen = [(at, view) for at, unit in enumerate(units) for view in readings(unit.text)]
         loose = [loose_letters(unit.text) for unit in units]
         for at, view in seen:
@@ -229,8 +229,9 @@ class RuleDetector:
                     # One token may spell many names, and many readings the same one.
                     doubted = doubts[at].setdefault(id(view), {})
                     for doubt in answer[1]:
-                        span = _moved(doubt.span, offset)
-                        place = (_tightened(view.original(span), loose[at]), span)
+                        start, end = doubt.span.start + offset, doubt.span.end + offset
+                        span = _tightened(view.original(Span(start, end)), loose[at])
+                        place = (span.start, span.end, start)
                         doubted[place] = max(doubt.chance, doubted.get(place, 0.0))
                     for finding in answer[0]:
                         start, end = finding.span.start + offset, finding.span.end + offset
@@ -312,26 +313,26 @@ def _tightened(span: Span, loose: frozenset[int]) -> Span:
     return span
 
 
-def _summed(readings: Iterable[Mapping[tuple[Span, Span], float]]) -> tuple[Doubt, ...]:
+_Place = tuple[int, int, int]
+"""Where a doubt stands: start and end in the original, and start in the view that was read."""
+
+
+def _summed(readings: Iterable[Mapping[_Place, float]]) -> tuple[Doubt, ...]:
     """The doubts at each place of the original: all of one reading, the most of several."""
-    most: dict[Span, float] = {}
+    most: dict[tuple[int, int], float] = {}
     for doubted in readings:
-        here: dict[Span, float] = {}
-        for (place, _), chance in doubted.items():
-            here[place] = here.get(place, 0.0) + chance
+        here: dict[tuple[int, int], float] = {}
+        for (start, end, _), chance in doubted.items():
+            here[start, end] = here.get((start, end), 0.0) + chance
         for place, chance in here.items():
             most[place] = max(chance, most.get(place, 0.0))
-    return tuple(Doubt(place, chance) for place, chance in sorted(most.items()))
+    return tuple(Doubt(Span(*place), chance) for place, chance in sorted(most.items()))
 
 
 def _keyed(pointer: str) -> str:
     """All that a recognizer is told of where a text stands: what its findings are kept under."""
     name = field_name(pointer)
     return f"/{name}" if name else ""
-
-
-def _moved(span: Span, offset: int) -> Span:
-    return Span(span.start + offset, span.end + offset)
 
 
 _WORD_BREAK = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")

@@ -71,8 +71,8 @@ def _iban_pattern() -> str:
         for character, table in ((r"\d", _DIGITS), (r"[A-Z\d]", _MIXED))
         for length, countries in table.items()
     ]
-    begins = rf"(?=[A-Z]{{2}}{_BETWEEN}\d)"  # told quickly from all the words that do not
-    return rf"(?i){BEFORE}{begins}(?:{'|'.join(branches)}){AFTER}"
+    begins = rf"(?=[A-Za-z]{{2}}{_BETWEEN}\d)"  # told quickly from all the words that do not
+    return rf"{BEFORE}{begins}(?i:{'|'.join(branches)}){AFTER}"
 
 
 def _iban(value: str) -> bool:

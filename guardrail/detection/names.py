@@ -77,6 +77,8 @@ class NamesModel:
     _pieces: int
     _calibration: tuple[float, float]
     _begins: list[int] = field(init=False)
+    _table: tuple[npt.NDArray[np.int8], Floats] = field(init=False)
+    _offsets: npt.NDArray[np.intp] = field(init=False)
     _before: list[tuple[int, ...]] = field(init=False)
     _follows: list[int] = field(init=False)
     _seen: dict[tuple[str, bool], Floats] = field(default_factory=dict)
@@ -85,6 +87,13 @@ class NamesModel:
         self._begins = [
             at for at, tag in enumerate(self.tags) if tag[0] in "BU" and tag[2:] != "ORGANIZATION"
         ]
+        # All tables in one, so that all features of all tokens are looked up at once.
+        tables, scales = zip(*self._tables, strict=True)
+        self._table = np.concatenate(tables), np.concatenate(scales)
+        self._offsets = np.cumsum([0, *map(len, tables[:-1])])
+        self._tables = tuple(
+            zip(*(np.split(a, self._offsets[1:]) for a in self._table), strict=True)
+        )
         before = [
             tuple(at for at, one in enumerate(self.tags) if allowed(one, tag)) for tag in self.tags
         ]
@@ -98,11 +107,12 @@ class NamesModel:
         for at, vector in enumerate(self._looks(words)):
             current[at] = vector
         wide = np.zeros((len(words), width * 3), np.float32)
+        room = np.empty((len(words), width * self._pieces), np.float32)
         for layer in self._layers[1:]:
             wide[1:, :width] = current[:-1]
             wide[:, width : width * 2] = current
             wide[:-1, width * 2 :] = current[1:]
-            current += self._maxout(wide, layer)
+            current += self._maxout(wide, layer, room)
         scores = current @ self._output[0] + self._output[1]
         scores -= scores.max(1, keepdims=True)
         np.exp(scores, out=scores)
@@ -118,21 +128,22 @@ class NamesModel:
         if len(seen) > _MOST_SEEN:
             self._seen = seen = {}
             missing = list(dict.fromkeys(words))
-        places = np.empty((len(FEATURES), 2, len(missing)), np.intp)
+        places = np.empty((2, len(missing), len(FEATURES)), np.intp)
         vectors = np.zeros((len(missing), self._vectors.shape[1]), np.float32)
         for at, (token, spaced) in enumerate(missing):
             form = norm(token)
             for j, feature in enumerate(features(token, spaced, form in self._known)):
                 hashed = rows if j == _ENDING else kept_rows
-                places[j, :, at] = hashed(feature, j, len(self._tables[j][0]))
+                places[:, at, j] = hashed(feature, j, len(self._tables[j][0]))
             row = self._words.get(form)
             if row is not None:
                 vectors[at] = self._vectors[row]
-        parts = [
-            table[first] * scale[first, None] + table[second] * scale[second, None]
-            for (table, scale), (first, second) in zip(self._tables, places, strict=True)
-        ]
-        mixed = np.concatenate([*parts, vectors @ self._vector_weights], axis=1)
+        table, scale = self._table
+        first, second = places + self._offsets
+        found = table[first] * scale[first, None] + table[second] * scale[second, None]
+        mixed = np.concatenate(
+            [found.reshape(len(missing), -1), vectors @ self._vector_weights], axis=1
+        )
         looks = self._maxout(mixed, self._layers[0])
         fresh = dict(zip(missing, looks, strict=True))
         # A copy, for a row alone would keep the looks of the whole text in memory.
@@ -149,9 +160,15 @@ class NamesModel:
             len(token) == 1 and unicodedata.category(token)[0] in "PSZC"
         )
 
-    def _maxout(self, inputs: Floats, layer: tuple[Floats, Floats, Floats, Floats]) -> Floats:
+    def _maxout(
+        self,
+        inputs: Floats,
+        layer: tuple[Floats, Floats, Floats, Floats],
+        room: Floats | None = None,
+    ) -> Floats:
+        """What a layer makes of each row; in `room`, where that is given, until it is next used."""
         weight, bias, gain, shift = layer
-        scores = inputs @ weight
+        scores = np.matmul(inputs, weight, out=room)
         scores += bias
         width = scores.shape[1] // self._pieces
         best = scores[:, :width]

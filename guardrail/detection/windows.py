@@ -44,7 +44,11 @@ class Scope(Enum):
     REGION_CODE = r"[A-Z]{2},?[ ]\d{5}"
 
 
-_CORES = {scope: re.compile(scope.value) for scope in Scope}
+_CORES = {
+    plain: {scope: re.compile(scope.value, re.ASCII if plain else 0) for scope in Scope}
+    for plain in (False, True)
+}
+"""By whether a text is ASCII: what a digit is takes twice as long to tell in any other."""
 _DIGIT = re.compile(r"\d")
 _SPACE = re.compile(r"\s")
 _MARGIN = (64, 64)
@@ -314,7 +318,8 @@ class Windows:
             return [(0, size)] if text else []
         cores = self._cores.get(scope)
         if cores is None:
-            cores = self._cores[scope] = [m.span() for m in _CORES[scope].finditer(text)]
+            found = _CORES[text.isascii()][scope].finditer(text)
+            cores = self._cores[scope] = [match.span() for match in found]
         left, right = near.left, near.right
         ranges: _Ranges = []
         last = -1
