@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
@@ -26,12 +26,13 @@ from guardrail.protocols.fields import (
     leaves,
     locate,
     rewrite,
+    within,
 )
 from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_event, parse_event
 from guardrail.protocols.maps import Protocol
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 from guardrail.transform.fragments import JsonFragments, TextTransformer
-from guardrail.transform.stream import StreamTransformer, transform
+from guardrail.transform.stream import CompiledRules, StreamTransformer, transform
 
 _WHOLE = frozenset({Action.IDENTIFIER, Action.STRUCTURE})
 """Strings that are never cut across events."""
@@ -92,8 +93,8 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path,
             continue
         if _is_plain(leaf):
             continue
-        tool = _tool(payload, leaf)
-        text = transform(outgoing.rules(tool=_sink(leaf, tool, protocol)), leaf.text)
+        sink = _sink(leaf, _tool(payload, leaf), protocol)
+        text = transform(_rules(outgoing, leaf, sink), leaf.text)
         if text != leaf.text:
             changes[leaf.path] = _changeable(leaf, text)
     return changes
@@ -110,6 +111,11 @@ def _is_plain(leaf: Leaf) -> bool:
 
 
 _LONG_NUMBER = 5
+
+
+def _rules(outgoing: Filter, leaf: Leaf, sink: str | None) -> CompiledRules:
+    """What is done to a leaf; what was signed is masked, and stays as it is where nothing is."""
+    return outgoing.rules(tool=sink, restoring=leaf.action is not Action.THOUGHT)
 
 
 def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
@@ -130,6 +136,10 @@ def _changeable(leaf: Leaf, text: str) -> str:
 
 def _tool(payload: Json, leaf: Leaf) -> str | None:
     """The tool whose arguments a leaf belongs to; "" if it has no name, None if there is none."""
+    if leaf.action is Action.ARGUMENT:
+        holders = (leaf.path[:length] for length in range(1, len(leaf.path)))
+        named = (locate(payload, (*holder, "name")) for holder in holders)
+        return next((name for name in named if isinstance(name, str)), "")
     if Step.INSIDE in leaf.path:
         holder = leaf.path[: leaf.path.index(Step.INSIDE) - 1]
     elif leaf.action is Action.JSON_TEXT:
@@ -255,6 +265,7 @@ class EventAnswer:
         ] = {}  # short strings that every event repeats
         self._queue: deque[_Event] = deque()
         self._over: set[Path] = set()  # below these nothing more may come
+        self._ended: set[Path] = set()  # nor in these
 
     def feed(self, data: bytes) -> bytes:
         """Gives the events that are decided. Raises Refusal (502) for what is no event."""
@@ -304,7 +315,15 @@ class EventAnswer:
 
     def _spoken(self, line: str) -> str:
         """A line that is not data, filtered as a whole: comments and names can carry text, too."""
-        return transform(self._filter.rules(tool=""), line)
+        return self._transformed(line, "")
+
+    def _transformed(self, text: str, sink: str | None) -> str:
+        known = self._known.get((text, sink))
+        if known is None:
+            known = transform(self._filter.rules(tool=sink), text)
+            if len(text) <= _SHORT and len(self._known) < 256:
+                self._known[text, sink] = known
+        return known
 
     def _read_line(self, raw: bytes) -> None:
         payload, quoted = _payload(raw.decode())
@@ -317,7 +336,10 @@ class EventAnswer:
 
     def _take(self, event: _Event) -> None:
         self._queue.append(event)
-        found = list(fragments(event.payload, self._protocol.response))
+        payload, protocol = event.payload, self._protocol
+        kind = _plain(_at(payload, protocol.kind))
+        found = list(fragments(payload, protocol.kinds.get(kind, protocol.events)))
+        self._name_tool(payload)
         # A tool's name decides what may stand in its arguments, wherever in the event it stands.
         for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):
             if leaf.action is Action.DERIVED:
@@ -325,40 +347,62 @@ class EventAnswer:
             elif _is_plain(leaf):
                 continue
             elif leaf.number or leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
-                self._replace_whole(event, leaf)
+                self._replace_whole(event, leaf, None)
+            elif not leaf.piece:
+                for inner in within(leaf):
+                    self._replace_whole(event, inner, self._tool_of(payload, inner))
             elif leaf.text:
-                self._channel(event.payload, leaf).feed(
+                self._channel(payload, leaf).feed(
                     _Slot(event, leaf.path, leaf.text, len(leaf.text))
                 )
-        for finished in _finished(event.payload, self._protocol.finish):
+        for finished in _finished(payload, protocol.finish):
             self._flush(finished)
             self._over.add(finished)
+        if kind in protocol.ends:
+            self._end(payload)
 
-    def _replace_whole(self, event: _Event, leaf: Leaf) -> None:
-        sink = _sink(leaf, None, self._protocol)
-        text = self._known.get((leaf.text, sink))
-        if text is None:
-            text = transform(self._filter.rules(tool=sink), leaf.text)
-            if len(self._known) < 256:
-                self._known[leaf.text, sink] = text
+    def _name_tool(self, payload: Json) -> None:
+        """Remembers which tool a channel speaks to, where an event of its own says so."""
+        tool = self._protocol.tool
+        name = _at(payload, tool.name) if tool else None
+        if tool and isinstance(name, str):
+            self._tools[_plain(_at(payload, tool.id)),] = transform(
+                self._filter.rules(tool=None), name
+            )
+
+    def _tool_of(self, payload: Json, leaf: Leaf) -> str | None:
+        tool, names = _tool(payload, leaf), self._protocol.tool
+        if tool == "" and names:
+            return self._tools.get((_plain(_at(payload, names.by)),), "")
+        return tool
+
+    def _replace_whole(self, event: _Event, leaf: Leaf, tool: str | None) -> None:
+        sink = _sink(leaf, tool, self._protocol)
+        text = (
+            transform(_rules(self._filter, leaf, sink), leaf.text)
+            if leaf.action is Action.THOUGHT
+            else self._transformed(leaf.text, sink)
+        )
         if text != leaf.text:
             event.changes[leaf.path] = _changeable(leaf, text)
-        if leaf.path[-1:] == ("name",) and leaf.text:
-            holder = _stable(event.payload, leaf.path[:-1])
+        if leaf.path[-1:] == ("name",) and leaf.text and leaf.action is Action.IDENTIFIER:
+            holder = self._key(event.payload, leaf.path[:-1])
             if self._tools.get(holder) != text:
                 self._flush(holder)
                 self._tools[holder] = text
 
     def _channel(self, payload: Json, leaf: Leaf) -> _Channel:
-        key = _stable(payload, leaf.path)
+        key = self._key(payload, leaf.path)
         channel = self._channels.get(key)
         if channel is None:
             # A client joins what follows an end to what came before it; we no longer could.
-            if any(key[: len(over)] == over for over in self._over):
+            if key in self._ended or any(key[: len(over)] == over for over in self._over):
                 raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
             is_json = leaf.action is Action.JSON_TEXT
-            tool = self._tools.get(key[:-1], "") if is_json else None
-            rules = self._filter.rules(tool=_sink(leaf, tool, self._protocol))
+            tool = self._tool_of(payload, leaf) if is_json else None
+            if tool == "":
+                tool = self._tools.get(key[:-1], "")
+            rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))
             transformer: TextTransformer = (
                 JsonFragments(lambda: StreamTransformer(rules), keys=True)
                 if is_json
@@ -367,9 +411,41 @@ class EventAnswer:
             channel = self._channels[key] = _Channel(transformer, counts_input=not is_json)
         return channel
 
+    def _key(self, payload: Json, path: Path) -> Path:
+        """What tells a channel: the fields by which the protocol does so, and a stable path."""
+        fields = self._protocol.channel
+        if not fields:
+            return _stable(payload, path)
+        return (*(_plain(_at(payload, name)) for name in fields), *_stable(payload, path))
+
     def _flush(self, below: Path) -> None:
         for key in [key for key in self._channels if key[: len(below)] == below]:
             self._channels.pop(key).flush()
+
+    def _end(self, payload: Json) -> None:
+        """Flushes the channels that an event ends: those that its fields do not exclude."""
+        fields = self._protocol.channel
+        said = [_at(payload, name) for name in fields]
+        for key in list(self._channels):
+            if all(
+                value is None or name == self._protocol.kind or key[at] == _plain(value)
+                for at, (name, value) in enumerate(zip(fields, said, strict=True))
+            ):
+                self._channels.pop(key).flush()
+                self._ended.add(key)
+
+
+_SHORT = 64
+
+
+def _at(payload: Json, dotted: str) -> Json:
+    return locate(payload, tuple(dotted.split(".")))
+
+
+def _plain(value: Json) -> str:
+    return (
+        value.lexeme if isinstance(value, JsonNumber) else value if isinstance(value, str) else ""
+    )
 
 
 def _no_text(payload: Json) -> bytes:
@@ -407,10 +483,15 @@ def _stable(payload: Json, path: Path) -> Path:
     return tuple(stable)
 
 
-def _finished(payload: Json, finish: str) -> Iterator[Path]:
+def _finished(payload: Json, fields: Iterable[str]) -> Iterator[Path]:
     """Paths below which an event says that nothing more will come (`choices[].finish_reason`)."""
-    holder, _, name = finish.partition("[].")
-    elements = payload.get(holder) if finish and isinstance(payload, dict) else None
-    for position, element in enumerate(elements if isinstance(elements, list) else []):
-        if isinstance(element, dict) and element.get(name):
-            yield _stable(payload, (holder, position))
+    for finish in fields if isinstance(payload, dict) else ():
+        holder, _, name = finish.rpartition("[].")
+        if not holder:
+            if _at(payload, name):
+                yield ()
+            continue
+        elements = _at(payload, holder)
+        for position, element in enumerate(elements if isinstance(elements, list) else []):
+            if isinstance(element, dict) and element.get(name):
+                yield _stable(payload, (*holder.split("."), position))

@@ -45,7 +45,7 @@ from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_
 from guardrail.protocols.errors import render_error, render_stream_error
 from guardrail.protocols.fields import FieldMap, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
-from guardrail.protocols.maps import GENERIC, Protocol, load_protocols
+from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.payload import Json
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
 from guardrail.transform.stream import transform
@@ -306,6 +306,7 @@ class Exchange:
         self._inflater: Inflater | None = None
         self._held_start: ResponseStarted | None = None
         self._streams_events = False
+        self._streams_lines = False
         self._started = False
         self._method = "POST"
         self._status = 0
@@ -337,7 +338,7 @@ class Exchange:
     def _on_request(self, event: RequestReceived) -> Sequence[Command]:
         self._method = event.method
         self._bytes_in = len(event.body)
-        self._protocol = _protocol_at(event.path)
+        self._protocol = protocol_at(event.path)
         try:
             return self._decide(event)
         except Refusal as refusal:
@@ -348,7 +349,7 @@ class Exchange:
             return self._refuse(503, "guardrail_unavailable", message, errors=errors)
 
     def _on_refused(self, event: RequestRefused) -> Sequence[Command]:
-        self._protocol = _protocol_at(event.path)
+        self._protocol = protocol_at(event.path)
         return self._refuse(event.status, event.code, event.message)
 
     def _decide(self, event: RequestReceived) -> Sequence[Command]:
@@ -361,7 +362,7 @@ class Exchange:
             encoding = headers.get(b"content-encoding", "").lower()
             raw = inflate(event.body, encoding=encoding, limit=limit)
             body = read_body(raw, content_type=headers.get(b"content-type", ""))
-            self._protocol = _protocol_of(body.payload, self._protocol)
+            self._protocol = protocol_of(body.payload, event.path)
             bodies.append((body, self._protocol))
         if event.query:
             bodies.append((read_form(event.query), GENERIC))
@@ -379,9 +380,9 @@ class Exchange:
             self._route = self._target
             return (Forward(body=b"", route=self._target),)
         self._inspection = inspection
-        named = _models(bodies[0], self._protocol.model) if event.body else _Named()
+        named = _models(bodies[0], self._protocol, event.path) if event.body else _Named()
         if event.query:
-            named = _Named(named.field, named.others | _models(bodies[sent - 1], "").others)
+            named = _Named(named.field, named.others | _models(bodies[sent - 1], GENERIC).others)
         choice = self._choose(self._inspection, named)
         self._decision, self._route = choice.decision, choice.route
         if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
@@ -463,6 +464,8 @@ class Exchange:
         if not route.model:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         read = read_body(body, content_type="application/json")
+        if not isinstance(read.payload, dict) or self._protocol.model not in read.payload:
+            raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
 
     def _go(self, *, body: bytes, query: bytes) -> Sequence[Command]:
@@ -584,6 +587,7 @@ class Exchange:
             self._streams_events = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing)
         if media in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
+            self._streams_events = self._streams_lines = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
         if (media.startswith("text/") and media != "text/json") or media in _TEXTS:
             return TextAnswer(outgoing)
@@ -680,10 +684,13 @@ class Exchange:
             return (reply, Close(aborted=True, explained=True), *self._outcome(code, errors))
         last: list[Command] = []
         if self._streams_events:
-            data = render_stream_error(
+            name, data = render_stream_error(
                 self._protocol.errors, code=code, message=message, exchange=self._context.exchange
             )
-            last.append(Emit(dump_event(SseEvent(data=data.decode()))))
+            if self._streams_lines:
+                last.append(Emit(data + b"\n"))
+            else:
+                last.append(Emit(dump_event(SseEvent(event=name, data=data.decode()))))
             if self._protocol.done:
                 last.append(Emit(dump_event(SseEvent(data=self._protocol.done))))
         over = Close(aborted=True, explained=bool(last))
@@ -776,7 +783,12 @@ def _upstreams(step: Callable[[], _T]) -> _T:
         raise Refusal(502, "upstream_uninspectable", refusal.message) from None
 
 
-ENVELOPE = Protocol(name="envelope", request=compile_map({"**": "structure"}), response=FieldMap())
+ENVELOPE = Protocol(
+    name="envelope",
+    request=compile_map({"**": "structure"}),
+    response=FieldMap(),
+    events=FieldMap(),
+)
 """The address and headers of a request that leaves as they are: inspected, never changed."""
 
 
@@ -793,9 +805,12 @@ class _Named:
     others: frozenset[str] = frozenset()
 
 
-def _models(read: tuple[Body, Protocol], name: str) -> _Named:
+def _models(read: tuple[Body, Protocol], protocol: Protocol, path: str = "") -> _Named:
     """Raises Refusal where two readers might see two models."""
-    payload = read[0].payload
+    payload, name = read[0].payload, protocol.model
+    address = protocol.lives_at(path)
+    if address and "model" in address.groupdict():
+        return _Named(address["model"])
     if isinstance(payload, dict):
         if sum(key.lower() == name for key in payload) > 1:
             raise Refusal(400, "ambiguous_json", "the model is named twice")
@@ -806,17 +821,6 @@ def _models(read: tuple[Body, Protocol], name: str) -> _Named:
     pairs = payload if isinstance(payload, list) else []
     named = (p[1] for p in pairs if isinstance(p, list) and len(p) > 1 and p[0] == "model")
     return _Named(None, frozenset(value for value in named if isinstance(value, str)))
-
-
-def _protocol_at(path: str) -> Protocol:
-    return next((p for p in load_protocols().values() if path in p.paths), GENERIC)
-
-
-def _protocol_of(payload: Json, by_path: Protocol) -> Protocol:
-    """The protocol of a payload: its path's, else the one whose shape it has."""
-    if by_path is not GENERIC:
-        return by_path
-    return next((p for p in load_protocols().values() if p.is_spoken_in(payload)), GENERIC)
 
 
 _MODEL = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)

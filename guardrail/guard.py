@@ -140,10 +140,13 @@ _OPAQUE: Mapping[Action, str] = MappingProxyType(
         Action.MEDIA: "MEDIA",
         Action.REFERENCE: "REMOTE_REFERENCE",
         Action.TOKENS: "TOKENS",
+        Action.SECRET: "SECRET",
         Action.PERSON_ID: "USER_ID",
     }
 )
 """Leaves that are a finding as a whole, whatever is in them."""
+_FIXED = frozenset({Action.STRUCTURE, Action.THOUGHT})
+"""Leaves that cannot be changed: they leave as they are, or the request does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +196,8 @@ def inspect(
             yield from _opaque(leaf)
             return
         for finding in next(detected):
+            if leaf.action is Action.LINK and finding.entity == "URL":
+                continue  # whether a link may leave is asked of the media it leads to
             if selection.reviews(finding):
                 counts[finding.entity] += 1
             else:
@@ -211,7 +216,7 @@ def _is_text(leaf: Leaf) -> bool:
 
 
 def _unit(leaf: Leaf) -> TextUnit:
-    identifier = leaf.action in (Action.IDENTIFIER, Action.STRUCTURE)
+    identifier = leaf.action in _FIXED or leaf.action in (Action.IDENTIFIER, Action.LINK)
     spaced = leaf.action is Action.PARTICIPANT  # who has to write `Erika_Mustermann`
     return TextUnit(
         pointer=leaf.pointer,
@@ -430,7 +435,7 @@ def _protect(
         if treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
             return leaf.text
         raise Refusal(422, "uninspectable_input", "content that cannot be read cannot be protected")
-    if leaf.action is Action.STRUCTURE:
+    if leaf.action in _FIXED:
         if any(treatments[finding.entity] is not Treatment.CLEAR for finding in findings):
             where = f"{leaf.path[0]} holds" if leaf.declared and leaf.path else "the request holds"
             raise Refusal(
@@ -446,7 +451,7 @@ def _protect(
         labels=guard.taxonomy.labels,
         vault=vault,
         grammar=guard.grammar,
-        bare=leaf.action in (Action.IDENTIFIER, Action.PARTICIPANT),
+        bare=leaf.action in (Action.IDENTIFIER, Action.PARTICIPANT, Action.LINK),
     )
 
 
@@ -500,18 +505,22 @@ class Filter:
         self._active = active
         self._restoring = restoring
         self._declared = declared
-        self._compiled: dict[tuple[Sink, bool], CompiledRules] = {}
+        self._compiled: dict[tuple[Sink, bool, bool], CompiledRules] = {}
         self.masked = masked
 
-    def rules(self, *, tool: str | None) -> CompiledRules:
-        """The rules for answer text (`tool` is None) or for the arguments of a tool."""
+    def rules(self, *, tool: str | None, restoring: bool = True) -> CompiledRules:
+        """The rules for answer text (`tool` is None) or for the arguments of a tool.
+
+        Without `restoring` nothing is put back.
+        """
         declared = tool is not None and bool({tool, "*"} & self._declared)
-        key: tuple[Sink, bool] = ("text" if tool is None else "tool", declared)
+        sink: Sink = "text" if tool is None else "tool"
+        key = (sink, declared, restoring)
         rules = self._compiled.get(key)
         if rules is None:
             rewrites = dict(self._active)
-            if self._restoring:
-                rewrites[_RESTORE] = self._restoring(*key)
+            if self._restoring and restoring:
+                rewrites[_RESTORE] = self._restoring(sink, declared)
             joined = _joined(tuple(rewrites))
             rules = joined.bind({rule.name: rewrite for rule, rewrite in rewrites.items()})
             self._compiled[key] = rules

@@ -40,7 +40,7 @@ from guardrail.exchange import (
     UpstreamFailed,
 )
 from guardrail.opening import advance_async, open_exchange, prove_thread
-from guardrail.protocols.maps import load_protocols
+from guardrail.protocols.maps import GENERIC, protocol_at
 from guardrail.routing.routes import Route
 
 _REPLACED = frozenset(
@@ -142,8 +142,9 @@ class _Outgoing:
 
 def _known_path(path: str) -> str:
     """The path of a known protocol that an address ends with, so that a refusal speaks it."""
-    known = (p for protocol in load_protocols().values() for p in protocol.paths)
-    return max((p for p in known if path.endswith(p)), key=len, default="")
+    starts = (at for at, character in enumerate(path) if character == "/")
+    ends = (path[at:] for at in starts if protocol_at(path[at:]) is not GENERIC)
+    return next(ends, "")
 
 
 class _Collected:

@@ -49,7 +49,9 @@ class Gateway:
 
     def __init__(self, built: Built) -> None:
         self._built = built
-        self._paths = frozenset(path for p in load_protocols().values() for path in p.paths)
+        self._paths = frozenset(
+            path for p in load_protocols().values() if p.served for path in p.paths
+        )
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,

@@ -1,8 +1,10 @@
 """Which strings of a payload hold what: a map declares them, and what it does not is inspected.
 
 A map is a table from path patterns to actions. Patterns name keys, `[]` stands for any element of
-an array, `*` for any key, and a trailing `**` for everything below. No key is ever skipped by its
-name alone: `{"input": {"id": "alice@example.com"}}` is a leaf like any other.
+an array, `*` for any key, and a trailing `**` for everything below that has no row of its own. A
+row may stand for a whole table that several share: `"input[]" = "@item"`. In the map of a stream
+`text+` says that a string is a piece of a longer one. No key is ever skipped by its name alone:
+`{"input": {"id": "alice@example.com"}}` is a leaf like any other.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
+from types import MappingProxyType
+from urllib.parse import quote, unquote_to_bytes
 
 from guardrail.errors import Refusal
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
@@ -32,8 +36,20 @@ class Action(StrEnum):
     """An id of the caller's user: replaced by a keyed digest before it leaves."""
     STRUCTURE = "structure"
     """Part of the protocol: never changed. Personal data found in it is refused."""
+    ARGUMENT = "argument"
+    """Text that a tool is called with, or that is said to one, rather than to the reader."""
+    LINK = "link"
+    """An address: where it must change, only `[A-Za-z0-9_-]` is put into it."""
     MEDIA = "media"
-    """Content that cannot be read as text, or a link to it."""
+    """Content that cannot be read as text, or a link to it; text in base64 is read."""
+    SIGNED = "signed"
+    """Made by the provider and given back byte for byte: cannot be read, must not be changed.
+    A string that could be read is structure; numbers are measured, not written."""
+    THOUGHT = "thought"
+    """Words that the provider signed: masked but never restored, and refused rather than changed
+    on their way back."""
+    SECRET = "secret"  # noqa: S105  # the name of an action
+    """A credential for somebody else, whatever it looks like."""
     REFERENCE = "reference"
     """Points to content at the provider, which cannot be inspected."""
     TOKENS = "tokens"
@@ -47,6 +63,8 @@ class Step(Enum):
 
     INSIDE = "#"
     """Into the JSON that a string holds."""
+    SAID = "~said"
+    """Into the text that a string holds in base64, or into a link as it is written."""
     KEY = "~key"
     """The key before it, rather than that key's value."""
 
@@ -59,7 +77,7 @@ class Leaf:
     """One string or long number of a payload, where it stands, and what may be done to it.
 
     `declared` says that the map names the leaf itself, and does not merely inspect it; `number`
-    that the payload holds a number, not a string.
+    that the payload holds a number, not a string; `piece` that it may be a part of a longer text.
     """
 
     path: Path = field(repr=False)
@@ -67,10 +85,12 @@ class Leaf:
     action: Action
     declared: bool = False
     number: bool = False
+    piece: bool = True
 
     @property
     def pointer(self) -> str:
-        """RFC 6901 pointer; `#` enters JSON inside a string, a final `~key` means a key."""
+        """RFC 6901 pointer; `#` enters JSON inside a string, `~said` text in base64 or a link, a
+        final `~key` means a key."""
         return "".join(map(_pointed, self.path))
 
 
@@ -86,45 +106,74 @@ class FieldMap:
 
     children: dict[str, FieldMap] = field(default_factory=dict)
     elements: FieldMap | None = None
+    below: FieldMap | None = None
     action: Action | None = None
-    below: Action | None = None
+    piece: bool = False
 
     def child(self, key: str) -> FieldMap | None:
         """The level below a key; None where the map says nothing."""
-        return self._below(self.children.get(key) or self.children.get("*"))
+        return self.children.get(key) or self.children.get("*") or self.below
 
     @property
     def element(self) -> FieldMap | None:
         """The level of an array's elements."""
-        return self._below(self.elements)
+        return self.elements or self.below
 
-    def _below(self, found: FieldMap | None) -> FieldMap | None:
-        if found is None and self.below is not None:
-            return FieldMap(action=self.below, below=self.below)
-        return found
+    def actions(self) -> frozenset[Action]:
+        """Every action that some row of the map names."""
+        levels = [*self.children.values(), *filter(None, [self.elements])]
+        own = {each.action for each in (self, self.below) if each and each.action}
+        return frozenset(own).union(*(level.actions() for level in levels))
+
+    def _say(self, action: str) -> None:
+        self.piece = action.endswith("+")
+        self.action = Action(action.removesuffix("+"))
+
+    def _inherit(self, below: FieldMap | None) -> None:
+        self.below = self.below or below
+        for inner in (*self.children.values(), *filter(None, [self.elements])):
+            inner._inherit(self.below)
 
 
 _PATTERN = re.compile(r"[^.\[\]]+|\[\]")
+Rows = Mapping[str, str]
 
 
-def compile_map(rows: Mapping[str, str]) -> FieldMap:
+def compile_map(rows: Rows, shared: Mapping[str, Rows] = MappingProxyType({})) -> FieldMap:
     """Gives the compiled form of `{"messages[].content": "text", …}`.
 
+    `shared` holds the tables that rows may name with an `@`.
+
     Raises:
-        ValueError: a pattern or an action is not one.
+        ValueError: a pattern or an action is not one, or there is no such table.
     """
     root = FieldMap()
-    for pattern, action in rows.items():
+    for pattern, action in _spread(rows, shared):
         node = root
         steps = _PATTERN.findall(pattern)
         if not steps or "".join(steps) != pattern.replace(".", ""):
             raise ValueError(f"{pattern!r} is not a path pattern")
         if steps[-1] == "**":
-            node = _descend(node, steps[:-1])
-            node.below = Action(action)
+            everything = FieldMap()
+            everything._say(action)
+            everything.below = everything
+            _descend(node, steps[:-1]).below = everything
         else:
-            _descend(node, steps).action = Action(action)
+            _descend(node, steps)._say(action)
+    root._inherit(None)
     return root
+
+
+def _spread(rows: Rows, shared: Mapping[str, Rows]) -> Iterator[tuple[str, str]]:
+    for pattern, action in rows.items():
+        if not action.startswith("@"):
+            yield pattern, action
+            continue
+        if action[1:] not in shared:
+            raise ValueError(f"{pattern!r} names {action!r}, which is no table of the map")
+        for inner, said in _spread(shared[action[1:]], shared):
+            joint = "" if inner.startswith("[") or not pattern else "."
+            yield f"{pattern}{joint}{inner}", said
 
 
 def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
@@ -137,10 +186,15 @@ def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
     return node
 
 
-_OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED})
-_DATA_URL = re.compile(r"\s*data:[^,\s]{0,256},", re.IGNORECASE)
+_OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED, Action.SECRET})
+_DATA_URL = re.compile(r"\s*data:[^,\s]{0,256}?(?P<base64>;\s{0,8}base64)?,", re.IGNORECASE)
+_LINK = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]{1,15}:", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}\s*")
+_SIGNED = re.compile(r"[A-Za-z0-9+/_=-]+")
 _STANDARD = str.maketrans("-_", "+/")
+_URL_SAFE = str.maketrans("+/", "-_")
+_SEPARATORS = "\x1c\x1d\x1e\x1f"
+_LONGER_THAN_VALUES = 64
 _LONGER_THAN_KEYS = 512
 _LONG_NUMBER = 5
 """Digits from which a number may identify somebody."""
@@ -149,14 +203,26 @@ _LONG_NUMBER = 5
 def leaves(value: Json, fields: FieldMap | None) -> Iterator[Leaf]:
     """Gives every leaf that may hold something personal, in document order.
 
-    A string declared as JSON gives the leaves inside it, or itself if it holds none.
+    A string declared as JSON gives the leaves inside it, or itself if it holds none; one that is a
+    text in base64 gives that text, and a link to media is also given as it is written.
     """
     for leaf in fragments(value, fields):
-        inner = _inner(leaf.text) if leaf.action is Action.JSON_TEXT else None
-        if inner is None:
-            yield leaf
-        else:
-            yield from _leaves(inner, None, (*leaf.path, Step.INSIDE))
+        yield from within(leaf)
+
+
+def within(leaf: Leaf) -> Iterator[Leaf]:
+    """Gives the leaves that stand inside a whole string, or the leaf itself."""
+    if leaf.action is Action.JSON_TEXT and (inner := _inner(leaf.text)) is not None:
+        for each in _leaves(inner, None, (*leaf.path, Step.INSIDE)):
+            yield from within(each)
+        return
+    said = _said(leaf.text) if leaf.action is Action.MEDIA and leaf.text else None
+    linked = said is leaf.text
+    if said is None or linked:
+        yield leaf
+    if said is not None:
+        action = Action.LINK if linked else Action.TEXT
+        yield replace(leaf, path=(*leaf.path, Step.SAID), text=said, action=action)
 
 
 def fragments(value: Json, fields: FieldMap | None) -> Iterator[Leaf]:
@@ -166,14 +232,19 @@ def fragments(value: Json, fields: FieldMap | None) -> Iterator[Leaf]:
 
 def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     action = fields.action if fields else None
+    declared, piece = action is not None, fields.piece if fields and action else True
     if isinstance(value, str):
-        yield Leaf(path, value, _action_of(value, action), declared=action is not None)
+        if action is Action.SIGNED:
+            if _is_signed(value):
+                return
+            action = Action.STRUCTURE
+        yield Leaf(path, value, _action_of(value, action), declared=declared, piece=piece)
     elif isinstance(value, JsonNumber):
-        if sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
-            declared = action is not None
-            yield Leaf(path, value.lexeme, action or Action.TEXT, declared=declared, number=True)
+        if action is not Action.SIGNED and sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
+            action = action or Action.TEXT
+            yield Leaf(path, value.lexeme, action, declared=declared, number=True, piece=piece)
     elif isinstance(value, dict | list):
-        if action in _OPAQUE:
+        if action in _OPAQUE and not (fields and fields.children):
             yield Leaf(path, "", action, declared=True)
         elif action is Action.PERSON_ID:
             yield Leaf(path, dump_json(value), action, declared=True)
@@ -193,21 +264,71 @@ def _is_encoded(text: str) -> bool:
     """Whether a string is base64 and nothing else: of text, or too long for a key or a digest."""
     if not _BASE64.fullmatch(text):
         return False
-    if len(text) >= _LONGER_THAN_KEYS:
-        return True
+    return len(text) >= _LONGER_THAN_KEYS or _decoded(text) is not None
+
+
+def _is_signed(text: str) -> bool:
+    """Whether a string is base64 and too long for anything personal, and says nothing itself."""
+    return (
+        len(text) >= _LONGER_THAN_VALUES
+        and _SIGNED.fullmatch(text) is not None
+        and _decoded(text) is None
+    )
+
+
+def _said(text: str) -> str | None:
+    """The text that a string holds in base64, a link itself, None for anything else."""
+    if _LINK.match(text):
+        return text
+    data = _DATA_URL.match(text)
+    if data is None:
+        return _decoded(text) if _SIGNED.fullmatch(text.strip()) else None
+    rest = text[data.end() :]
+    return _decoded(rest) if data["base64"] else _legible(unquote_to_bytes(rest))
+
+
+def _decoded(text: str) -> str | None:
     padded = text.strip().translate(_STANDARD).rstrip("=")
     try:
-        decoded = base64.b64decode(padded + "=" * (-len(padded) % 4)).decode("utf-8")
+        return _legible(base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True))
     except ValueError:
-        return False
-    return all(character.isprintable() or character.isspace() for character in decoded)
+        return None
+
+
+def _legible(raw: bytes) -> str | None:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    odd = any(
+        not (character.isprintable() or (character.isspace() and character not in _SEPARATORS))
+        for character in text
+    )
+    return None if odd or not text else text
+
+
+def _spelled(text: str, like: str) -> str:
+    """A text in the form in which `_said` read it."""
+    if _LINK.match(like):
+        return text
+    data = _DATA_URL.match(like)
+    if data and not data["base64"]:
+        return like[: data.end()] + quote(text)
+    rest = like[data.end() :] if data else like
+    encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+    if "-" in rest or "_" in rest:
+        encoded = encoded.translate(_URL_SAFE)
+    if not rest.rstrip().endswith("=") and len(rest.rstrip()) % 4:
+        encoded = encoded.rstrip("=")
+    return (like[: data.end()] if data else "") + encoded
 
 
 def _members(value: dict[str, Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     for key, inner in value.items():
         child = fields.child(key) if fields else None
         if fields is None or key not in fields.children:
-            refused = fields is not None and fields.below is Action.STRUCTURE
+            below = fields.below if fields else None
+            refused = below is not None and below.action is Action.STRUCTURE
             action = Action.STRUCTURE if refused else Action.TEXT
             yield Leaf((*path, key, Step.KEY), key, action)
         yield from _leaves(inner, child, (*path, key))
@@ -279,6 +400,8 @@ def _rewrite(value: Json, change: _Change) -> Json:
     if not change.below:
         return value
     if isinstance(value, str):
+        if said := change.below.get(Step.SAID):
+            return _spelled(said.text or "", value)
         return dump_json(_rewrite(_inner(value), change.below[Step.INSIDE]))
     if isinstance(value, list):
         return [_rewrite(item, change.below.get(i, _SAME)) for i, item in enumerate(value)]
@@ -303,4 +426,6 @@ def locate(value: Json, path: Path) -> Json:
             value = value[step]
         elif isinstance(value, str) and step is Step.INSIDE:
             value = _inner(value)
+        elif isinstance(value, str) and step is Step.SAID:
+            value = _said(value)
     return value

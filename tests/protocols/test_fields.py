@@ -36,7 +36,17 @@ MAP = compile_map(
         "name": "identifier",
         "options.**": "structure",
         "by.*.role": "structure",
-    }
+        "photo": "media",
+        "photo.url": "media",
+        "signature": "signed",
+        "signature[]": "signed",
+        "items[]": "@item",
+        "items[].sub": "@item",
+        "open.**": "text",
+        "open.id": "structure",
+        "open.deep.id": "structure",
+    },
+    {"item": {"kind": "structure"}},
 )
 
 
@@ -107,9 +117,62 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         {"/more/~key": ("text", "more"), "/more": ("text", "data: nothing, really")},
         '{"more":"data: nothing, really"}',
     ),
-    "data address in declared text": (
-        {"/messages/0/content": ("media", "data:text/plain,alice@example.com")},
-        '{"messages":[{"content":"data:text/plain,alice@example.com"}]}',
+    "text in a data address": (
+        {"/messages/0/content/~said": ("text", "alice@example.com")},
+        '{"messages":[{"content":"data:text/plain,alice%40example.com"}]}',
+    ),
+    "text in base64 in a data address": (
+        {"/messages/0/image/~said": ("text", "alice@example.com")},
+        '{"messages":[{"image":"data:text/csv;base64,YWxpY2VAZXhhbXBsZS5jb20="}]}',
+    ),
+    "text in base64": (
+        {"/messages/0/image/~said": ("text", "alice@example.com")},
+        '{"messages":[{"image":"YWxpY2VAZXhhbXBsZS5jb20="}]}',
+    ),
+    "a link to media": (
+        {
+            "/messages/0/image": ("media", "https://x.test/?to=alice@example.com"),
+            "/messages/0/image/~said": ("link", "https://x.test/?to=alice@example.com"),
+        },
+        '{"messages":[{"image":"https://x.test/?to=alice@example.com"}]}',
+    ),
+    "a link in media that is an object": (
+        {
+            "/photo/url": ("media", "https://x.test"),
+            "/photo/url/~said": ("link", "https://x.test"),
+            "/photo/alt/~key": ("text", "alt"),
+            "/photo/alt": ("text", "x"),
+        },
+        '{"photo":{"url":"https://x.test","alt":"x"}}',
+    ),
+    "what was signed": ({}, f'{{"signature":"{"aB9+/xyz" * 8}"}}'),
+    "what is too short to be signed": (
+        {"/signature": ("structure", "4111111111111111")},
+        '{"signature":"4111111111111111"}',
+    ),
+    "what says something and is not signed": (
+        {"/signature": ("structure", "YWxpY2VAZXhhbXBsZS5jb20g" * 3)},
+        f'{{"signature":"{"YWxpY2VAZXhhbXBsZS5jb20g" * 3}"}}',
+    ),
+    "what is no base64 and not signed": (
+        {"/signature": ("structure", "alice@example.com " * 4)},
+        f'{{"signature":"{"alice@example.com " * 4}"}}',
+    ),
+    "measured numbers": ({}, '{"signature":[0.123456789]}'),
+    "a table that rows share": (
+        {"/items/0/kind": ("structure", "a"), "/items/0/sub/kind": ("structure", "b")},
+        '{"items":[{"kind":"a","sub":{"kind":"b"}}]}',
+    ),
+    "a row of its own above everything below": (
+        {
+            "/open/a/~key": ("text", "a"),
+            "/open/a": ("text", "x"),
+            "/open/id": ("structure", "i"),
+            "/open/deep/b/~key": ("text", "b"),
+            "/open/deep/b": ("text", "y"),
+            "/open/deep/id": ("structure", "j"),
+        },
+        '{"open":{"a":"x","id":"i","deep":{"b":"y","id":"j"}}}',
     ),
     "long numbers": (
         {"/n/~key": ("text", "n"), "/n/1": ("text", "-12345.6"), "/n/2": ("text", "12345")},

@@ -11,8 +11,9 @@ import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParams
 from typing_extensions import get_type_hints, is_typeddict
 
+from guardrail.protocols.errors import render_error
 from guardrail.protocols.fields import Action, FieldMap
-from guardrail.protocols.maps import GENERIC, load_protocols
+from guardrail.protocols.maps import GENERIC, Protocol, load_protocols, protocol_at, read_protocol
 from guardrail.protocols.payload import Json, parse_json
 
 CHAT = load_protocols()["openai.chat"]
@@ -46,7 +47,7 @@ def action(fields: FieldMap, path: str) -> Action:
     """What the map says about a path of `paths`."""
     node: FieldMap | None = fields
     for step in path.replace("[]", ".[]").split("."):
-        if node is None or node.action in OPAQUE:
+        if node is None or (node.action in OPAQUE and not node.children):
             break
         child = "any-key" if step == "*" else step
         node = node.element if step == "[]" else node.child(child)
@@ -82,7 +83,6 @@ def test_what_is_not_text_is_left_out_of_sight_only_by_review() -> None:
         "messages[].content[].input_audio.data",
         "messages[].content[].file.file_data",
         "messages[].content[].file.file_id",
-        "messages[].content[].file.filename",
     }
 
 
@@ -127,6 +127,65 @@ def test_a_protocol_is_known_by_its_shape(expected: bool, body: bytes) -> None:
 
 
 def test_the_shipped_protocols() -> None:
-    assert set(load_protocols()) == {"openai.chat"}
+    assert set(load_protocols()) == {
+        "anthropic.batches",
+        "anthropic.messages",
+        "cohere.chat",
+        "cohere.embed",
+        "gemini.generate",
+        "ollama",
+        "openai.chat",
+        "openai.completions",
+        "openai.embeddings",
+        "openai.moderations",
+        "openai.responses",
+    }
     assert (CHAT.errors, CHAT.done) == ("openai", "[DONE]")
-    assert all(path.startswith("/") for path in CHAT.paths)
+
+
+@pytest.mark.parametrize("protocol", load_protocols().values(), ids=load_protocols())
+def test_every_protocol_lives_somewhere_and_refuses_in_its_own_words(protocol: Protocol) -> None:
+    assert protocol.paths
+    assert all(path.startswith("/") for path in protocol.paths)
+    assert render_error(protocol.errors, status=403, code="c", message="m", exchange="e")
+    assert not {Action.DERIVED} & protocol.request.actions()
+
+
+def test_no_two_protocols_live_at_one_path() -> None:
+    paths = [path for protocol in load_protocols().values() for path in protocol.paths]
+    assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize(
+    ("expected", "path"),
+    [
+        ("openai.chat", "/v1/chat/completions"),
+        ("anthropic.messages", "/v1/messages"),
+        ("gemini.generate", "/v1beta/models/gemini-2.5-pro:streamGenerateContent"),
+        ("generic", "/v1beta/models/a/b:generateContent"),
+        ("generic", "/v1beta/models/:generateContent"),
+        ("generic", "/v1/chat/completions/"),
+        ("generic", "/"),
+    ],
+)
+def test_a_protocol_is_known_by_its_path(expected: str, path: str) -> None:
+    assert protocol_at(path).name == expected
+
+
+def test_the_model_may_stand_in_the_path() -> None:
+    found = load_protocols()["gemini.generate"].lives_at("/v1/models/gemini-x:countTokens")
+    assert found
+    assert found["model"] == "gemini-x"
+
+
+def test_a_request_hides_nothing_as_derived() -> None:
+    with pytest.raises(ValueError, match="nothing in a request is derived"):
+        read_protocol({"name": "odd", "request": {"logprobs": "derived"}}, {})
+
+
+@pytest.mark.parametrize(
+    "rows", [{"a": "@nowhere"}, {"a": "nonsense"}, {"": "text"}, {"a[": "text"}]
+)
+def test_a_map_that_is_none_is_refused(rows: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"nowhere|nonsense|pattern"):
+        read_protocol({"name": "odd", "request": rows}, {})

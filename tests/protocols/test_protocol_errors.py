@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from guardrail.protocols.errors import render_error, render_stream_error
+
+STYLES = [
+    "openai", "responses", "anthropic", "google", "ollama", "cohere", "jsonrpc", "problem"
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -60,17 +65,34 @@ def test_a_refusal_speaks_the_callers_protocol(
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 415, 422, 429, 502, 503, 504])
-@pytest.mark.parametrize("style", ["openai", "problem"])
+@pytest.mark.parametrize("style", STYLES)
 def test_every_status_can_be_rendered(style: str, status: int) -> None:
     _, body = render_error(style, status=status, code="c", message="m", exchange="e")
-    assert b'"code": "c"' in body
+    said = json.dumps(json.loads(body))
+    assert '"c"' in said.lower()
+    assert '"m"' in said
+    assert '"e"' in said
 
 
-@pytest.mark.parametrize("style", ["openai", "problem"])
+@pytest.mark.parametrize("style", STYLES)
 def test_the_end_of_a_stream_is_one_line_of_json(style: str) -> None:
-    data = render_stream_error(style, code="policy_violation", message="no", exchange="x-1")
+    name, data = render_stream_error(style, code="policy_violation", message="no", exchange="x-1")
     assert b"\n" not in data
-    assert "policy_violation" in json.dumps(json.loads(data))
+    assert "policy_violation" in json.dumps(json.loads(data)).lower()
+    assert name == ("error" if style in ("anthropic", "responses") else None)
+
+
+def test_the_sdks_know_the_kind_of_a_refusal() -> None:
+    def body(style: str, status: int) -> dict[str, Any]:
+        _, raw = render_error(style, status=status, code="c", message="m", exchange="e")
+        return dict(json.loads(raw))
+
+    assert body("anthropic", 403)["error"]["type"] == "permission_error"
+    assert body("anthropic", 422)["error"]["type"] == "invalid_request_error"
+    assert body("anthropic", 503)["error"]["type"] == "api_error"
+    assert body("google", 403)["error"]["status"] == "PERMISSION_DENIED"
+    assert body("google", 400)["error"]["status"] == "INVALID_ARGUMENT"
+    assert body("google", 502)["error"]["status"] == "INTERNAL"
 
 
 def test_an_unknown_style_is_an_error() -> None:

@@ -1,0 +1,334 @@
+"""Streams of every protocol: what was cut is whole, what ends a text repeats it, nothing waits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import pytest
+from exchange_world import CLOUD, guard, usual
+
+from guardrail.answers import EventAnswer
+from guardrail.guard import Filter, build_filter
+from guardrail.protocols.framing import SseEvent, dump_event
+from guardrail.protocols.maps import load_protocols
+from guardrail.transform.vault import Vault
+
+PIECES = ("Write to [EM", "AIL_1], card 4111 11", "11 1111 1111", " now", ".")
+SAID = "".join(PIECES)
+TEXT = "Write to alice@example.com, card [CARD REDACTED] now."
+ARGUMENTS = ('{"to": "EMAIL', '_1", "no": "4111 1111 ', '1111 1111"}')
+CALLED = {"to": "EMAIL_1", "no": "[CARD REDACTED]"}
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A stream as its protocol sends it; where its texts and its tools' arguments are."""
+
+    protocol: str
+    events: tuple[Event, ...]
+    texts: tuple[str, ...] = ()  # dotted paths of pieces, each joined over all events
+    whole: tuple[str, ...] = ()  # of texts that stand there as a whole
+    arguments: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()  # of arguments that are objects
+    lines: bool = False
+    named: bool = False  # whether events carry their type as a name
+    last: str = ""
+    waiting: int = 4  # events at most that wait for what comes next
+    kinds: dict[str, str] = field(default_factory=dict)  # path → the type of event that holds it
+
+
+def at(event: Event, dotted: str) -> Any:
+    def step(value: Any, key: str) -> Any:
+        if isinstance(value, list):
+            return value[int(key)] if int(key) < len(value) else None
+        return value.get(key) if isinstance(value, dict) else None
+
+    return reduce(step, dotted.split("."), event)
+
+
+def responses() -> tuple[Event, ...]:
+    message = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    call = {"item_id": "fc_1", "output_index": 1}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "send"}
+    output = [
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": [part | {"text": SAID}]},
+        item | {"arguments": "".join(ARGUMENTS)},
+    ]
+    outline: Event = {"id": "resp_1", "object": "response", "model": "m", "output": []}
+    events: list[Event] = [
+        {"type": "response.created", "response": outline | {"instructions": "be kind"}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": output[0] | {"content": []},
+        },
+        {"type": "response.content_part.added", **message, "part": part},
+        *({"type": "response.output_text.delta", **message, "delta": each} for each in PIECES),
+        {"type": "response.output_text.done", **message, "text": SAID},
+        {"type": "response.content_part.done", **message, "part": part | {"text": SAID}},
+        {"type": "response.output_item.done", "output_index": 0, "item": output[0]},
+        {"type": "response.output_item.added", "output_index": 1, "item": item | {"arguments": ""}},
+        *(
+            {"type": "response.function_call_arguments.delta", **call, "delta": each}
+            for each in ARGUMENTS
+        ),
+        {"type": "response.function_call_arguments.done", **call, "arguments": "".join(ARGUMENTS)},
+        {"type": "response.output_item.done", "output_index": 1, "item": output[1]},
+        {"type": "response.completed", "response": outline | {"output": output}},
+    ]
+    return tuple(event | {"sequence_number": n} for n, event in enumerate(events))
+
+
+def anthropic() -> tuple[Event, ...]:
+    def delta(index: int, kind: str, **said: str) -> Event:
+        return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **said}}
+
+    signature = "Eq9x+/z" * 20
+    return (
+        {
+            "type": "message_start",
+            "message": {"id": "msg_1", "type": "message", "role": "assistant", "content": []},
+        },
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}},
+        *(delta(0, "thinking_delta", thinking=each) for each in ("Mail EM", "AIL_1 first.")),
+        delta(0, "signature_delta", signature=signature),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "text", "text": ""},
+        },
+        {"type": "ping"},
+        *(delta(1, "text_delta", text=each) for each in PIECES),
+        {"type": "content_block_stop", "index": 1},
+        {
+            "type": "content_block_start",
+            "index": 2,
+            "content_block": {"type": "tool_use", "id": "toolu_1", "name": "send", "input": {}},
+        },
+        *(delta(2, "input_json_delta", partial_json=each) for each in ARGUMENTS),
+        {"type": "content_block_stop", "index": 2},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {}},
+        {"type": "message_stop"},
+    )
+
+
+def gemini() -> tuple[Event, ...]:
+    def chunk(part: Event, **more: str) -> Event:
+        content = {"role": "model", "parts": [part]}
+        return {"candidates": [{"content": content, **more}], "modelVersion": "gemini-x"}
+
+    call = {"functionCall": {"name": "send", "args": json.loads("".join(ARGUMENTS))}}
+    return (*(chunk({"text": each}) for each in PIECES), chunk(call, finishReason="STOP"))
+
+
+def ollama() -> tuple[Event, ...]:
+    call = {"function": {"name": "send", "arguments": json.loads("".join(ARGUMENTS))}}
+    return (
+        *({"model": "m", "message": {"role": "assistant", "content": p}} for p in PIECES),
+        {"model": "m", "message": {"role": "assistant", "content": "", "tool_calls": [call]}},
+        {"model": "m", "message": {"role": "assistant", "content": ""}, "done": True},
+    )
+
+
+def cohere() -> tuple[Event, ...]:
+    def message(kind: str, index: int, **said: Any) -> Event:
+        return {"type": kind, "index": index, "delta": {"message": said}}
+
+    def call(**said: Any) -> Event:
+        return {"tool_calls": {"function": said}}
+
+    return (
+        {"type": "message-start", "id": "1", "delta": {"message": {"role": "assistant"}}},
+        *(message("content-delta", 0, content={"text": each}) for each in PIECES),
+        {"type": "content-end", "index": 0},
+        message("tool-call-start", 0, **call(name="send", arguments="")),
+        *(message("tool-call-delta", 0, **call(arguments=each)) for each in ARGUMENTS),
+        {"type": "tool-call-end", "index": 0},
+        {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL", "usage": {}}},
+    )
+
+
+def completions() -> tuple[Event, ...]:
+    return (
+        *({"choices": [{"index": 0, "text": each}]} for each in PIECES),
+        {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]},
+    )
+
+
+def chat() -> tuple[Event, ...]:
+    def chunk(**said: Any) -> Event:
+        return {"choices": [{"index": 0, "delta": said}]}
+
+    def call(**said: Any) -> Event:
+        return chunk(tool_calls=[{"index": 0, "function": said}])
+
+    return (
+        chunk(role="assistant"),
+        *(chunk(content=each) for each in PIECES),
+        call(name="send", arguments=""),
+        *(call(arguments=each) for each in ARGUMENTS),
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+    )
+
+
+STREAMS = [
+    Recorded(
+        "openai.responses",
+        responses(),
+        texts=("delta",),
+        whole=(
+            "text",
+            "part.text",
+            "item.content.0.text",
+            "response.output.0.content.0.text",
+        ),
+        arguments=("delta",),
+        objects=("arguments", "item.arguments", "response.output.1.arguments"),
+        named=True,
+        kinds={
+            "text": "response.output_text.delta",
+            "call": "response.function_call_arguments.delta",
+        },
+    ),
+    Recorded(
+        "anthropic.messages",
+        anthropic(),
+        texts=("delta.text",),
+        arguments=("delta.partial_json",),
+        named=True,
+    ),
+    Recorded(
+        "gemini.generate",
+        gemini(),
+        texts=("candidates.0.content.parts.0.text",),
+        objects=("candidates.0.content.parts.0.functionCall.args",),
+    ),
+    Recorded(
+        "ollama",
+        ollama(),
+        texts=("message.content",),
+        objects=("message.tool_calls.0.function.arguments",),
+        lines=True,
+    ),
+    Recorded(
+        "cohere.chat",
+        cohere(),
+        texts=("delta.message.content.text",),
+        arguments=("delta.message.tool_calls.function.arguments",),
+        named=True,
+    ),
+    Recorded("openai.completions", completions(), texts=("choices.0.text",), last="[DONE]"),
+    Recorded(
+        "openai.chat",
+        chat(),
+        texts=("choices.0.delta.content",),
+        arguments=("choices.0.delta.tool_calls.0.function.arguments",),
+        last="[DONE]",
+        waiting=6,  # nothing says that a text has ended before a tool is called
+    ),
+]
+IDS = [stream.protocol for stream in STREAMS]
+
+
+def outgoing() -> Filter:
+    vault = Vault()
+    vault.allocate(entity="EMAIL_ADDRESS", word="EMAIL", original="alice@example.com")
+    return build_filter(guard(), usual(), endpoint=CLOUD.endpoint, vault=vault)
+
+
+def written(stream: Recorded) -> list[bytes]:
+    if stream.lines:
+        return [json.dumps(event).encode() + b"\n" for event in stream.events]
+    rows = [
+        dump_event(SseEvent(event=e["type"] if stream.named else None, data=json.dumps(e)))
+        for e in stream.events
+    ]
+    return rows + ([dump_event(SseEvent(data=stream.last))] if stream.last else [])
+
+
+def read(stream: Recorded, raw: bytes) -> list[Event]:
+    if stream.lines:
+        return [json.loads(line) for line in raw.splitlines()]
+    data = (line[6:] for line in raw.decode().splitlines() if line.startswith("data: "))
+    return [json.loads(line) for line in data if line != stream.last]
+
+
+def run(stream: Recorded, chunks: Iterable[bytes]) -> list[bytes]:
+    answer = EventAnswer(
+        protocol=load_protocols()[stream.protocol], outgoing=outgoing(), lines=stream.lines
+    )
+    return [*(answer.feed(chunk) for chunk in chunks), answer.close()]
+
+
+def cut(size: int) -> Callable[[bytes], list[bytes]]:
+    return lambda raw: [raw[at : at + size] for at in range(0, len(raw), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 100_000])
+@pytest.mark.parametrize("stream", STREAMS, ids=IDS)
+def test_a_stream_says_what_the_whole_answer_would(stream: Recorded, size: int) -> None:
+    out = read(stream, b"".join(run(stream, cut(size)(b"".join(written(stream))))))
+    assert len(out) == len(stream.events)
+    assert [e.get("type") for e in out] == [e.get("type") for e in stream.events]
+
+    def joined(path: str, kind: str) -> str:
+        of_kind = stream.kinds.get(kind)
+        events = (e for e in out if of_kind is None or e.get("type") == of_kind)
+        return "".join(at(e, path) or "" for e in events)
+
+    for path in stream.texts:
+        assert joined(path, "text") == TEXT
+    for path in stream.arguments:
+        assert json.loads(joined(path, "call")) == CALLED
+    for path in stream.whole:
+        assert {at(e, path) for e in out} - {None, ""} == {TEXT}
+    for path in stream.objects:
+        found = [at(e, path) for e in out if at(e, path)]
+        assert [json.loads(f) if isinstance(f, str) else f for f in found] == [CALLED] * len(found)
+        assert found
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=IDS)
+def test_events_are_released_while_the_stream_goes_on(stream: Recorded) -> None:
+    pieces = written(stream)
+    released = run(stream, pieces)
+    behind = [
+        b"".join(pieces[: at + 1]).count(b"\n") - b"".join(released[: at + 1]).count(b"\n")
+        for at in range(len(pieces))
+    ]
+    lines = max(piece.count(b"\n") for piece in pieces)
+    assert max(behind) <= stream.waiting * lines
+    assert behind[-1] == 0, "and none for the end"
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=IDS)
+def test_a_stream_without_findings_passes_byte_for_byte(stream: Recorded) -> None:
+    plain = json.loads(
+        json.dumps(stream.events)
+        .replace("EMAIL_1", "nobody")
+        .replace("EM\\", "xx")
+        .replace("4111", "the")
+        .replace("1111", "end")
+    )
+    quiet = Recorded(
+        stream.protocol, tuple(plain), lines=stream.lines, named=stream.named, last=stream.last
+    )
+    raw = b"".join(written(quiet)).replace(b"[EM", b"no").replace(b"AIL_1]", b"one")
+    assert b"".join(run(quiet, cut(50)(raw))) == raw
+
+
+def test_thinking_is_neither_restored_nor_changed_and_its_signature_stays() -> None:
+    stream = STREAMS[IDS.index("anthropic.messages")]
+    out = read(stream, b"".join(run(stream, written(stream))))
+    before, after = (
+        [(at(e, "delta.thinking"), at(e, "delta.signature")) for e in events]
+        for events in (stream.events, out)
+    )
+    assert before == after
