@@ -56,7 +56,7 @@ def responses() -> tuple[Event, ...]:
     call = {"item_id": "fc_1", "output_index": 1}
     part = {"type": "output_text", "text": "", "annotations": []}
     item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "send"}
-    output = [
+    output: list[Event] = [
         {"type": "message", "id": "msg_1", "role": "assistant", "content": [part | {"text": SAID}]},
         item | {"arguments": "".join(ARGUMENTS)},
     ]
