@@ -42,11 +42,11 @@ from guardrail.guard import (
     strictest,
 )
 from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form
-from guardrail.protocols.errors import render_error, render_stream_error
+from guardrail.protocols.errors import Told, render_error, render_stream_error
 from guardrail.protocols.fields import FieldMap, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
-from guardrail.protocols.payload import Json
+from guardrail.protocols.payload import Json, JsonNumber
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
 from guardrail.transform.stream import transform
 from guardrail.transform.vault import Vault
@@ -309,6 +309,7 @@ class Exchange:
         self._streams_lines = False
         self._started = False
         self._method = "POST"
+        self._request_id: str | int | None = None
         self._status = 0
         self._bytes_in = 0
         self._bytes_out = 0
@@ -363,6 +364,7 @@ class Exchange:
             raw = inflate(event.body, encoding=encoding, limit=limit)
             body = read_body(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = protocol_of(body.payload, event.path)
+            self._request_id = _id_of(body.payload)
             bodies.append((body, self._protocol))
         if event.query:
             bodies.append((read_form(event.query), GENERIC))
@@ -517,14 +519,7 @@ class Exchange:
         return (Record(event), reply, Close())
 
     def _reply(self, status: int, code: str, message: str) -> Reply:
-        content_type, body = render_error(
-            self._protocol.errors,
-            status=status,
-            code=code,
-            message=message,
-            exchange=self._context.exchange,
-            policies=self._decision.policies if code == "policy_violation" else (),
-        )
+        content_type, body = render_error(self._protocol.errors, self._told(status, code, message))
         headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(body)).encode()),
@@ -537,6 +532,16 @@ class Exchange:
         else:
             headers.append((b"x-should-retry", b"false"))
         return Reply(status=status, headers=tuple(headers), body=body)
+
+    def _told(self, status: int, code: str, message: str) -> Told:
+        return Told(
+            status=status,
+            code=code,
+            message=message,
+            exchange=self._context.exchange,
+            policies=self._decision.policies if code == "policy_violation" else (),
+            request=self._request_id,
+        )
 
     def _on_record_failed(self, event: RecordFailed) -> Sequence[Command]:
         if self._fallback:
@@ -685,7 +690,7 @@ class Exchange:
         last: list[Command] = []
         if self._streams_events:
             name, data = render_stream_error(
-                self._protocol.errors, code=code, message=message, exchange=self._context.exchange
+                self._protocol.errors, self._told(status, code, message)
             )
             if self._streams_lines:
                 last.append(Emit(data + b"\n"))
@@ -823,6 +828,15 @@ def _models(read: tuple[Body, Protocol], protocol: Protocol, path: str = "") -> 
     return _Named(None, frozenset(value for value in named if isinstance(value, str)))
 
 
+def _id_of(payload: Json) -> str | int | None:
+    """The id that a JSON-RPC request bears, for its caller to know the refusal by."""
+    found = payload.get("id") if isinstance(payload, dict) else None
+    if isinstance(found, JsonNumber) and found.lexeme.isdigit() and len(found.lexeme) < 16:
+        return int(found.lexeme)
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None
+
+
+_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _MODEL = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 
 

@@ -9,38 +9,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
-Shape = Callable[[int, str, str, str, Sequence[str]], Mapping[str, object]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a refusal tells: ids and reasons. `request` is the id that a JSON-RPC request bears."""
+
+    status: int
+    code: str
+    message: str
+    exchange: str
+    policies: Sequence[str] = ()
+    request: str | int | None = None
+
+    @property
+    def listed(self) -> Mapping[str, object]:
+        """The policies that decided, where some did."""
+        return {"policies": list(self.policies)} if self.policies else {}
 
 
-def _openai(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
+Shape = Callable[[Told], Mapping[str, object]]
+
+
+def _openai(told: Told) -> Mapping[str, object]:
     return {
         "error": {
-            "message": message,
+            "message": told.message,
             "type": "guardrail_error",
             "param": None,
-            "code": code,
-            "exchange": exchange,
-            **_listed(policies),
+            "code": told.code,
+            "exchange": told.exchange,
+            **told.listed,
         }
     }
 
 
-def _problem(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
+def _problem(told: Told) -> Mapping[str, object]:
     return {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": message,
-        "code": code,
-        "exchange": exchange,
-        **_listed(policies),
+        "title": HTTPStatus(told.status).phrase,
+        "status": told.status,
+        "detail": told.message,
+        "code": told.code,
+        "exchange": told.exchange,
+        **told.listed,
     }
 
 
@@ -56,14 +71,14 @@ _ANTHROPIC = MappingProxyType(
 )
 
 
-def _anthropic(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
-    kind = _ANTHROPIC.get(status, "invalid_request_error" if status < 500 else "api_error")
+def _anthropic(told: Told) -> Mapping[str, object]:
+    kind = _ANTHROPIC.get(
+        told.status, "invalid_request_error" if told.status < 500 else "api_error"
+    )
     return {
         "type": "error",
-        "error": {"type": kind, "message": message, "code": code, **_listed(policies)},
-        "request_id": exchange,
+        "error": {"type": kind, "message": told.message, "code": told.code, **told.listed},
+        "request_id": told.exchange,
     }
 
 
@@ -79,49 +94,39 @@ _GOOGLE = MappingProxyType(
 )
 
 
-def _google(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
+def _google(told: Told) -> Mapping[str, object]:
     detail = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": code.upper(),
+        "reason": told.code.upper(),
         "domain": "guardrail",
         "metadata": {
-            "exchange": exchange,
-            **({"policies": ", ".join(policies)} if policies else {}),
+            "exchange": told.exchange,
+            **({"policies": ", ".join(told.policies)} if told.policies else {}),
         },
     }
-    word = _GOOGLE.get(status, "INVALID_ARGUMENT" if status < 500 else "INTERNAL")
-    return {"error": {"code": status, "message": message, "status": word, "details": [detail]}}
-
-
-def _plain(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
-    """Ollama's `{"error": …}`, with ids beside it."""
-    return {"error": message, "code": code, "exchange": exchange, **_listed(policies)}
-
-
-def _message(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
-    """Cohere's `{"message": …}`, with ids beside it."""
-    return {"message": message, "code": code, "id": exchange, **_listed(policies)}
-
-
-def _jsonrpc(
-    status: int, code: str, message: str, exchange: str, policies: Sequence[str]
-) -> Mapping[str, object]:
-    data = {"code": code, "exchange": exchange, **_listed(policies)}
+    word = _GOOGLE.get(told.status, "INVALID_ARGUMENT" if told.status < 500 else "INTERNAL")
     return {
-        "jsonrpc": "2.0",
-        "id": None,
-        "error": {"code": -32000, "message": message, "data": data},
+        "error": {"code": told.status, "message": told.message, "status": word, "details": [detail]}
     }
 
 
-def _listed(policies: Sequence[str]) -> Mapping[str, object]:
-    return {"policies": list(policies)} if policies else {}
+def _plain(told: Told) -> Mapping[str, object]:
+    """Ollama's `{"error": …}`, with ids beside it."""
+    return {"error": told.message, "code": told.code, "exchange": told.exchange, **told.listed}
+
+
+def _message(told: Told) -> Mapping[str, object]:
+    """Cohere's `{"message": …}`, with ids beside it."""
+    return {"message": told.message, "code": told.code, "id": told.exchange, **told.listed}
+
+
+def _jsonrpc(told: Told) -> Mapping[str, object]:
+    data = {"code": told.code, "exchange": told.exchange, **told.listed}
+    return {
+        "jsonrpc": "2.0",
+        "id": told.request,
+        "error": {"code": -32000, "message": told.message, "data": data},
+    }
 
 
 _STYLES: Mapping[str, tuple[str, Shape]] = MappingProxyType(
@@ -138,30 +143,19 @@ _STYLES: Mapping[str, tuple[str, Shape]] = MappingProxyType(
 )
 
 
-def render_error(
-    style: str,
-    *,
-    status: int,
-    code: str,
-    message: str,
-    exchange: str,
-    policies: Sequence[str] = (),
-) -> tuple[str, bytes]:
+def render_error(style: str, told: Told) -> tuple[str, bytes]:
     """Gives content type and body of a refusal; ids only, never what was refused."""
     content_type, shape = _STYLES[style]
-    return content_type, json.dumps(shape(status, code, message, exchange, policies)).encode()
+    return content_type, json.dumps(shape(told)).encode()
 
 
-def render_stream_error(
-    style: str, *, code: str, message: str, exchange: str
-) -> tuple[str | None, bytes]:
+def render_stream_error(style: str, told: Told) -> tuple[str | None, bytes]:
     """Gives the name and data of the event that ends a stream that has already begun."""
     name = _EVENTS.get(style)
     if style == "responses":
-        said = {"type": name, "code": code, "message": message, "param": None}
+        said = {"type": name, "code": told.code, "message": told.message, "param": None}
         return name, json.dumps(said).encode()
-    _, body = render_error(style, status=403, code=code, message=message, exchange=exchange)
-    return name, body
+    return name, render_error(style, told)[1]
 
 
 _EVENTS: Mapping[str, str] = MappingProxyType({"responses": "error", "anthropic": "error"})

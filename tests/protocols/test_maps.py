@@ -11,7 +11,7 @@ import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParams
 from typing_extensions import get_type_hints, is_typeddict
 
-from guardrail.protocols.errors import render_error
+from guardrail.protocols.errors import Told, render_error
 from guardrail.protocols.fields import Action, FieldMap
 from guardrail.protocols.maps import GENERIC, Protocol, load_protocols, protocol_at, read_protocol
 from guardrail.protocols.payload import Json, parse_json
@@ -133,6 +133,7 @@ def test_the_shipped_protocols() -> None:
         "cohere.chat",
         "cohere.embed",
         "gemini.generate",
+        "mcp",
         "ollama",
         "openai.chat",
         "openai.completions",
@@ -147,7 +148,7 @@ def test_the_shipped_protocols() -> None:
 def test_every_protocol_lives_somewhere_and_refuses_in_its_own_words(protocol: Protocol) -> None:
     assert protocol.paths
     assert all(path.startswith("/") for path in protocol.paths)
-    assert render_error(protocol.errors, status=403, code="c", message="m", exchange="e")
+    assert render_error(protocol.errors, Told(status=403, code="c", message="m", exchange="e"))
     assert not {Action.DERIVED} & protocol.request.actions()
 
 

@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 
-from guardrail.protocols.errors import render_error, render_stream_error
+from guardrail.protocols.errors import Told, render_error, render_stream_error
+
+
+def told(status: int, code: str = "c", *, policies: list[str] | None = None) -> Told:
+    long = code != "c"
+    return Told(
+        status=status,
+        code=code,
+        message="no" if long else "m",
+        exchange="x-1" if long else "e",
+        policies=policies or (),
+        request=7,
+    )
+
 
 STYLES = [
     "openai", "responses", "anthropic", "google", "ollama", "cohere", "jsonrpc", "problem"
@@ -53,21 +66,14 @@ STYLES = [
 def test_a_refusal_speaks_the_callers_protocol(
     expected: tuple[str, object], style: str, policies: list[str]
 ) -> None:
-    content_type, body = render_error(
-        style,
-        status=403,
-        code="policy_violation",
-        message="no",
-        exchange="x-1",
-        policies=policies,
-    )
+    content_type, body = render_error(style, told(403, "policy_violation", policies=policies))
     assert expected == (content_type, json.loads(body))
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 415, 422, 429, 502, 503, 504])
 @pytest.mark.parametrize("style", STYLES)
 def test_every_status_can_be_rendered(style: str, status: int) -> None:
-    _, body = render_error(style, status=status, code="c", message="m", exchange="e")
+    _, body = render_error(style, told(status))
     said = json.dumps(json.loads(body))
     assert '"c"' in said.lower()
     assert '"m"' in said
@@ -76,7 +82,7 @@ def test_every_status_can_be_rendered(style: str, status: int) -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_end_of_a_stream_is_one_line_of_json(style: str) -> None:
-    name, data = render_stream_error(style, code="policy_violation", message="no", exchange="x-1")
+    name, data = render_stream_error(style, told(403, "policy_violation"))
     assert b"\n" not in data
     assert "policy_violation" in json.dumps(json.loads(data)).lower()
     assert name == ("error" if style in ("anthropic", "responses") else None)
@@ -84,7 +90,7 @@ def test_the_end_of_a_stream_is_one_line_of_json(style: str) -> None:
 
 def test_the_sdks_know_the_kind_of_a_refusal() -> None:
     def body(style: str, status: int) -> dict[str, Any]:
-        _, raw = render_error(style, status=status, code="c", message="m", exchange="e")
+        _, raw = render_error(style, told(status))
         return dict(json.loads(raw))
 
     assert body("anthropic", 403)["error"]["type"] == "permission_error"
@@ -97,4 +103,9 @@ def test_the_sdks_know_the_kind_of_a_refusal() -> None:
 
 def test_an_unknown_style_is_an_error() -> None:
     with pytest.raises(KeyError):
-        render_error("nonsense", status=400, code="c", message="m", exchange="e")
+        render_error("nonsense", told(400))
+
+
+def test_a_refusal_of_json_rpc_bears_the_id_of_its_request() -> None:
+    _, body = render_error("jsonrpc", told(403))
+    assert json.loads(body)["id"] == 7
