@@ -46,6 +46,7 @@ from guardrail.protocols.errors import Told, render_error, render_stream_error
 from guardrail.protocols.fields import FieldMap, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
+from guardrail.protocols.mirrored import mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
 from guardrail.transform.stream import transform
@@ -147,10 +148,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """Send the request on. `route` is None where the wrapped app decides where it goes."""
+    """Send the request on. `route` is None where the wrapped app decides where it goes.
+
+    `headers` take the place of those that mirror the body.
+    """
 
     body: bytes = field(repr=False)
     query: bytes = field(default=b"", repr=False)
+    headers: Headers = field(default=(), repr=False)
     route: Route | None = None
     diverted: bool = False
 
@@ -368,6 +373,9 @@ class Exchange:
             bodies.append((body, self._protocol))
         if event.query:
             bodies.append((read_form(event.query), GENERIC))
+        queried = len(bodies)
+        if headers_too := mirrored(event.headers):
+            bodies.append((headers_too, GENERIC))
         sent = len(bodies)
         if event.envelope:
             bodies.append((_envelope(event.envelope), ENVELOPE))
@@ -384,7 +392,7 @@ class Exchange:
         self._inspection = inspection
         named = _models(bodies[0], self._protocol, event.path) if event.body else _Named()
         if event.query:
-            named = _Named(named.field, named.others | _models(bodies[sent - 1], GENERIC).others)
+            named = _Named(named.field, named.others | _models(bodies[queried - 1], GENERIC).others)
         choice = self._choose(self._inspection, named)
         self._decision, self._route = choice.decision, choice.route
         if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
@@ -394,10 +402,12 @@ class Exchange:
         else:
             shielded = shield(guard, self._inspection, choice.decision, vault=self._vault)
             parts = list(shielded[:sent])
+        repeated = written(parts.pop()) if headers_too else ()
         body_out = parts.pop(0) if event.body else b""
         return self._go(
             body=self._renamed(body_out, named) if event.body else b"",
             query=parts[0] if event.query else b"",
+            headers=repeated,
         )
 
     def _choose(self, inspection: Inspection, named: _Named) -> Choice:
@@ -470,10 +480,12 @@ class Exchange:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
 
-    def _go(self, *, body: bytes, query: bytes) -> Sequence[Command]:
+    def _go(self, *, body: bytes, query: bytes, headers: Headers) -> Sequence[Command]:
         self._state = State.DECIDED
         diverted = self._target is not None and self._route is not self._target
-        forward = Forward(body=body, query=query, route=self._route, diverted=diverted)
+        forward = Forward(
+            body=body, query=query, headers=headers, route=self._route, diverted=diverted
+        )
         self._fallback = self._without_audit(forward)
         return (Record(self._event("egress.decision")), forward)
 

@@ -41,6 +41,7 @@ from guardrail.exchange import (
 )
 from guardrail.opening import advance_async, open_exchange, prove_thread
 from guardrail.protocols.maps import GENERIC, protocol_at
+from guardrail.protocols.mirrored import is_mirrored
 from guardrail.routing.routes import Route
 
 _REPLACED = frozenset(
@@ -104,7 +105,11 @@ class _Outgoing:
         """The request as an event; its path is what follows the endpoint's base URL."""
         base = httpx.URL(self.built.upstreams[target.endpoint.id].url).path.rstrip("/")
         path = request.url.path.removeprefix(base)
-        spoken = (v for k, v in request.headers.multi_items() if k.lower() not in _MECHANICAL)
+        spoken = (
+            value
+            for name, value in request.headers.multi_items()
+            if name.lower() not in _MECHANICAL and not is_mirrored(name.encode())
+        )
         return RequestReceived(
             method=request.method,
             path=path,
@@ -124,7 +129,9 @@ class _Outgoing:
             if k.lower() not in _REPLACED
             and not k.lower().startswith(PREFIX)
             and (not forward.diverted or k.lower() in _DIVERTED)
+            and not is_mirrored(k.encode())
         ]
+        headers += [(k.decode(), v.decode()) for k, v in forward.headers]
         headers.append(("accept-encoding", "identity"))
         if forward.diverted and forward.route:
             upstream = self.built.upstreams[forward.route.endpoint.id]

@@ -31,6 +31,7 @@ from guardrail.exchange import (
     UpstreamFailed,
 )
 from guardrail.opening import open_exchange
+from guardrail.protocols.mirrored import is_mirrored
 
 _MARK = "guardrail"
 """Key in the scope by which an inner guardrail sees that an outer one has done its work."""
@@ -188,6 +189,7 @@ def _protected(scope: Scope, forward: Forward) -> Scope:
         for name, value in scope["headers"]
         if name.lower() not in _REPLACED and not name.lower().startswith(prefix)
     ]
+    headers = [(k, v) for k, v in headers if not is_mirrored(k)] + list(forward.headers)
     headers.append((b"accept-encoding", b"identity"))
     if forward.body or scope["method"] in ("POST", "PUT", "PATCH"):
         headers.append((b"content-length", str(len(forward.body)).encode()))

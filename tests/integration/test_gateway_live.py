@@ -196,7 +196,7 @@ def test_health_and_models(http: httpx.Client, house: House) -> None:
 @pytest.mark.parametrize(
     ("expected", "method", "path", "body", "key"),
     [
-        pytest.param((404, "unknown_route"), "POST", "/v1/embeddings", {}, EU_KEY, id="path"),
+        pytest.param((404, "unknown_route"), "POST", "/v1/files", {}, EU_KEY, id="path"),
         pytest.param((404, "unknown_route"), "GET", "/v1/files", None, EU_KEY, id="get"),
         pytest.param(
             (404, "unknown_route"), "POST", f"/v1/{EMAIL}", {}, EU_KEY, id="personal-path"
