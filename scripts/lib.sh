@@ -87,18 +87,28 @@ ensure() {
     digest "$1" >".venv/$1.installed"
 }
 
-# Adds what tests of Spark and Ray need. Without it they are skipped, and say so.
+# Adds requirements/$1.lock to what .venv holds. Tests that need it are skipped without, and say so.
+add() {
+    if [ ! -f "requirements/$1.lock" ]; then
+        say "requirements/$1.lock is missing (scripts/lock): tests that need it are skipped"
+        return 1
+    fi
+    if [ "$(cat ".venv/$1.installed" 2>/dev/null)" != "$(digest "$1")" ]; then
+        say "Installing requirements/$1.lock into .venv (once; $2)"
+        pip_install "$(grep -c '^[a-z].*==' "requirements/$1.lock")" \
+            --no-deps --require-hashes -r "requirements/$1.lock"
+        digest "$1" >".venv/$1.installed"
+    fi
+}
+
+# Adds what tests of clients need: the SDKs of model providers, and what is built on them.
+ensure_clients() {
+    add clients "a minute" || return 0
+}
+
+# Adds what tests of Spark and Ray need.
 ensure_batch() {
-    if [ ! -f requirements/batch.lock ]; then
-        say "requirements/batch.lock is missing (scripts/lock): tests of Spark and Ray are skipped"
-        return
-    fi
-    if [ "$(cat .venv/batch.installed 2>/dev/null)" != "$(digest batch)" ]; then
-        say "Installing requirements/batch.lock into .venv (once; Spark alone is 450 MB)"
-        pip_install "$(grep -c '^[a-z].*==' requirements/batch.lock)" \
-            --no-deps --require-hashes -r requirements/batch.lock
-        digest batch >.venv/batch.installed
-    fi
+    add batch "Spark alone is 450 MB" || return 0
     command -v java >/dev/null && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "Installing a Java runtime for Spark (once)"

@@ -1,0 +1,73 @@
+"""The Cohere SDK, version 2 of its API: chat, whole and streamed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from servers import user
+
+from clients.doors import BACK, REFUSED, SCHEMA, TEXT, TOOL, Door, wanted
+
+pytestmark = pytest.mark.slow
+
+MODEL = "command-a"
+TOOLS = [{"type": "function", "function": {"name": TOOL, "parameters": SCHEMA}}]
+
+
+def connect(cohere: Any, door: Door) -> Any:
+    return cohere.ClientV2(api_key="k", base_url=door.url, httpx_client=door.client(httpx))
+
+
+@pytest.fixture
+def cohere() -> Any:
+    return wanted("cohere")
+
+
+@pytest.fixture
+def client(cohere: Any, door: Door) -> Any:
+    return connect(cohere, door)
+
+
+def test_chat(door: Door, client: Any) -> None:
+    answer = client.chat(model=MODEL, messages=user(TEXT))
+    assert answer.message.content[0].text == BACK
+    assert door.kept()
+
+
+def test_chat_streamed(door: Door, client: Any) -> None:
+    said = ""
+    for event in client.chat_stream(model=MODEL, messages=user(TEXT)):
+        if event.type == "content-delta":
+            said += event.delta.message.content.text
+    assert said == BACK
+    assert door.kept()
+
+
+def test_tool(door: Door, client: Any) -> None:
+    answer = client.chat(model=MODEL, messages=user(TEXT), tools=TOOLS)
+    (call,) = answer.message.tool_calls
+    assert (answer.message.tool_plan, json.loads(call.function.arguments)) == (BACK, {"text": BACK})
+    assert door.kept()
+
+
+def test_tool_streamed(door: Door, client: Any) -> None:
+    plan = arguments = ""
+    for event in client.chat_stream(model=MODEL, messages=user(TEXT), tools=TOOLS):
+        if event.type == "tool-plan-delta":
+            plan += event.delta.message.tool_plan
+        if event.type == "tool-call-delta":
+            arguments += event.delta.message.tool_calls.function.arguments
+    assert (plan, json.loads(arguments)) == (BACK, {"text": BACK})
+    assert door.kept()
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_refused(door: Door, cohere: Any, streamed: bool) -> None:
+    client = connect(cohere, door.prohibited)
+    ask = client.chat_stream if streamed else client.chat
+    with pytest.raises(cohere.errors.ForbiddenError, match=REFUSED):
+        list(ask(model=MODEL, messages=user(TEXT)))
+    assert door.shut()

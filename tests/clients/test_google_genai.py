@@ -1,0 +1,97 @@
+"""The Google Gen AI SDK: generate_content, whole, streamed and asynchronous."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from clients.doors import BACK, REFUSED, TEXT, TOOL, Door, wanted
+
+pytestmark = pytest.mark.slow
+
+MODEL = "gemini-3-pro"
+DECLARED = {
+    "name": TOOL,
+    "description": "Sends a mail",
+    "parameters": {
+        "type": "OBJECT",
+        "properties": {"text": {"type": "STRING"}},
+        "required": ["text"],
+    },
+}
+ASK_TOOL = {
+    "tools": [{"function_declarations": [DECLARED]}],
+    "automatic_function_calling": {"disable": True},
+}
+
+
+def connect(genai: Any, door: Door, **clients: Any) -> Any:
+    clients = clients or {"httpx_client": door.client(httpx2)}
+    options = genai.types.HttpOptions(base_url=door.url, **clients)
+    return genai.Client(api_key="k", http_options=options)
+
+
+@pytest.fixture
+def genai() -> Any:
+    return wanted("google.genai")
+
+
+@pytest.fixture
+def client(genai: Any, door: Door) -> Any:
+    return connect(genai, door)
+
+
+def test_content(door: Door, client: Any) -> None:
+    config = {"system_instruction": f"Answer. {TEXT}", "temperature": 0.5}
+    answer = client.models.generate_content(model=MODEL, contents=TEXT, config=config)
+    assert answer.text == BACK
+    assert door.kept()
+
+
+def test_content_streamed(door: Door, client: Any) -> None:
+    stream = client.models.generate_content_stream(model=MODEL, contents=TEXT)
+    assert "".join(chunk.text or "" for chunk in stream) == BACK
+    assert door.kept()
+
+
+async def test_content_asynchronous(door: Door, genai: Any) -> None:
+    async with door.async_client(httpx2) as http:
+        client = connect(genai, door, httpx_async_client=http)
+        answer = await client.aio.models.generate_content(model=MODEL, contents=TEXT)
+    assert answer.text == BACK
+    assert door.kept()
+
+
+def test_tool(door: Door, client: Any) -> None:
+    answer = client.models.generate_content(model=MODEL, contents=TEXT, config=ASK_TOOL)
+    assert [call.args for call in answer.function_calls] == [{"text": BACK}]
+    assert door.kept()
+
+
+def test_tool_streamed(door: Door, client: Any) -> None:
+    stream = client.models.generate_content_stream(model=MODEL, contents=TEXT, config=ASK_TOOL)
+    calls = [call for chunk in stream for call in chunk.function_calls or ()]
+    assert [call.args for call in calls] == [{"text": BACK}]
+    assert door.kept()
+
+
+def test_chat_goes_on(door: Door, client: Any) -> None:
+    chat = client.chats.create(model=MODEL)
+    said = "".join(chunk.text or "" for chunk in chat.send_message_stream(TEXT))
+    again = chat.send_message(TEXT)
+    assert (said, again.text) == (BACK, BACK)
+    assert door.kept()
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_refused(door: Door, genai: Any, streamed: bool) -> None:
+    models = connect(genai, door.prohibited).models
+    with pytest.raises(genai.errors.ClientError, match=REFUSED) as caught:
+        if streamed:
+            list(models.generate_content_stream(model=MODEL, contents=TEXT))
+        else:
+            models.generate_content(model=MODEL, contents=TEXT)
+    assert (caught.value.code, caught.value.status) == (403, "PERMISSION_DENIED")
+    assert door.shut()

@@ -1,0 +1,108 @@
+"""The OpenAI SDK: chat, responses and embeddings, whole and streamed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from servers import SDK_HTTP, user
+
+from clients.doors import BACK, REFUSED, SCHEMA, TEXT, TOOL, Door
+from clients.stand_in import VECTOR
+
+pytestmark = pytest.mark.slow
+
+CHAT_TOOL: Any = {"type": "function", "function": {"name": TOOL, "parameters": SCHEMA}}
+FLAT_TOOL: Any = {"type": "function", "name": TOOL, "parameters": SCHEMA, "strict": False}
+
+
+def connect(door: Door) -> openai.OpenAI:
+    return openai.OpenAI(
+        base_url=f"{door.url}/v1", api_key="k", max_retries=0, http_client=door.client(SDK_HTTP)
+    )
+
+
+def test_chat(door: Door) -> None:
+    answer = connect(door).chat.completions.create(model="gpt-4o", messages=user(TEXT))
+    assert answer.choices[0].message.content == BACK
+    assert door.kept()
+
+
+def test_chat_streamed(door: Door) -> None:
+    stream = connect(door).chat.completions.create(
+        model="gpt-4o", messages=user(TEXT), n=2, stream=True
+    )
+    said = ["", ""]
+    for chunk in stream:
+        for choice in chunk.choices:
+            said[choice.index] += choice.delta.content or ""
+    assert said == [BACK, BACK]
+    assert door.kept()
+
+
+def test_chat_tool(door: Door) -> None:
+    answer = connect(door).chat.completions.create(
+        model="gpt-4o", messages=user(TEXT), tools=[CHAT_TOOL]
+    )
+    call: Any = (answer.choices[0].message.tool_calls or [])[0]
+    assert json.loads(call.function.arguments) == {"text": BACK}
+    assert door.kept()
+
+
+def test_chat_tool_streamed(door: Door) -> None:
+    with connect(door).chat.completions.stream(
+        model="gpt-4o", messages=user(TEXT), tools=[CHAT_TOOL]
+    ) as stream:
+        answer = stream.get_final_completion()
+    call = (answer.choices[0].message.tool_calls or [])[0]
+    assert json.loads(call.function.arguments) == {"text": BACK}
+    assert door.kept()
+
+
+def test_responses(door: Door) -> None:
+    answer = connect(door).responses.create(model="gpt-4o", input=TEXT)
+    assert answer.output_text == BACK
+    assert door.kept()
+
+
+def test_responses_streamed(door: Door) -> None:
+    with connect(door).responses.stream(model="gpt-4o", input=TEXT) as stream:
+        deltas = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+        answer = stream.get_final_response()
+    assert (deltas, answer.output_text) == (BACK, BACK)
+    assert door.kept()
+
+
+def test_responses_tool(door: Door) -> None:
+    answer = connect(door).responses.create(model="gpt-4o", input=TEXT, tools=[FLAT_TOOL])
+    call: Any = answer.output[0]
+    assert json.loads(call.arguments) == {"text": BACK}
+    assert door.kept()
+
+
+def test_responses_tool_streamed(door: Door) -> None:
+    with connect(door).responses.stream(model="gpt-4o", input=TEXT, tools=[FLAT_TOOL]) as stream:
+        deltas = "".join(
+            e.delta for e in stream if e.type == "response.function_call_arguments.delta"
+        )
+        call: Any = stream.get_final_response().output[0]
+    assert [json.loads(deltas), json.loads(call.arguments)] == [{"text": BACK}] * 2
+    assert door.kept()
+
+
+def test_embeddings(door: Door) -> None:
+    answer = connect(door).embeddings.create(model="gpt-embed", input=[TEXT, "nothing"])
+    assert [tuple(found.embedding) for found in answer.data] == [VECTOR, VECTOR]
+    assert door.kept()
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_refused(door: Door, streamed: bool) -> None:
+    client = connect(door.prohibited)
+    with pytest.raises(openai.PermissionDeniedError, match=REFUSED):
+        client.chat.completions.create(model="gpt-4o", messages=user(TEXT), stream=streamed)
+    with pytest.raises(openai.PermissionDeniedError, match=REFUSED):
+        client.responses.create(model="gpt-4o", input=TEXT, stream=streamed)
+    assert door.shut()
