@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,16 @@ PROHIBITED = {"x-guardrail-purpose": "social-scoring"}
 
 REFUSED = "policy blocks this request"
 """What the message of every such refusal begins with."""
+
+TELLING: dict[str, Any] = {
+    "type": "object",
+    "description": TEXT,
+    "properties": {"text": {"type": "string", "description": TEXT, "examples": [TEXT]}},
+}
+"""A schema that tells of somebody."""
+
+CODED = base64.b64encode(TEXT.encode()).decode()
+"""The same in base64, as files are sent."""
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 """What the tool takes."""
@@ -75,8 +86,12 @@ class Door:
 
     def kept(self) -> bool:
         """Whether the model was asked, got a placeholder, and nothing that was planted."""
+        return self.spared() and b"[EMAIL_1]" in self.upstream.received
+
+    def spared(self) -> bool:
+        """Whether the model was asked, and got nothing that was planted."""
         received = self.upstream.received
-        return leaked(received, SECRETS) == [] and b"[EMAIL_1]" in received
+        return bool(received) and leaked(received, (*SECRETS, CODED[:40])) == []
 
     def shut(self) -> bool:
         """Whether the model was asked nothing at all."""

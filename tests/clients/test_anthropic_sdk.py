@@ -6,15 +6,57 @@ from typing import Any
 
 import httpx2
 import pytest
-from servers import user
+from servers import EMAIL, user
 
-from clients.doors import BACK, REFUSED, SCHEMA, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, CODED, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
 from clients.stand_in import SIGNATURE
 
 pytestmark = pytest.mark.slow
 
 TOOLS = [{"name": TOOL, "description": "Sends a mail", "input_schema": SCHEMA}]
 THINKING = {"type": "enabled", "budget_tokens": 1024}
+
+
+HISTORY = [
+    *user("hi"),
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "tool_use", "id": "t", "name": TOOL, "input": {"text": TEXT, EMAIL: [TEXT]}}
+        ],
+    },
+    {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": TEXT}]}
+        ],
+    },
+]
+DOCUMENT = {"type": "text", "media_type": "text/plain", "data": TEXT}
+CODED_TEXT = {"type": "base64", "media_type": "text/plain", "data": CODED}
+PLACES: dict[str, dict[str, Any]] = {
+    "system": {"system": [{"type": "text", "text": TEXT, "cache_control": {"type": "ephemeral"}}]},
+    "person": {"metadata": {"user_id": EMAIL}},
+    "tool": {"tools": [{"name": TOOL, "description": TEXT, "input_schema": TELLING}]},
+    "history": {"messages": HISTORY},
+    "document": {
+        "messages": user([{"type": "document", "title": TEXT, "context": TEXT, "source": DOCUMENT}])
+    },
+    "file": {"messages": user([{"type": "document", "source": CODED_TEXT}])},
+    "search-result": {
+        "messages": user(
+            [
+                {
+                    "type": "search_result",
+                    "source": f"https://x.example/{EMAIL}",
+                    "title": TEXT,
+                    "content": [{"type": "text", "text": TEXT}],
+                }
+            ]
+        )
+    },
+    "stop": {"stop_sequences": [EMAIL]},
+}
 
 
 def connect(anthropic: Any, door: Door) -> Any:
@@ -89,6 +131,12 @@ def test_thinking_comes_back_as_it_was_signed(door: Door, client: Any, streamed:
     assert thought.signature == SIGNATURE
     assert second[0] == first[0]
     assert door.kept()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places(door: Door, client: Any, place: str) -> None:
+    client.messages.create(**{**asked(messages=user("hi")), **PLACES[place]})
+    assert door.spared()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])

@@ -7,14 +7,50 @@ from typing import Any
 
 import httpx
 import pytest
-from servers import user
+from servers import EMAIL, user
 
-from clients.doors import BACK, REFUSED, SCHEMA, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
 
 pytestmark = pytest.mark.slow
 
 MODEL = "command-a"
 TOOLS = [{"type": "function", "function": {"name": TOOL, "parameters": SCHEMA}}]
+
+
+PLACES: dict[str, dict[str, Any]] = {
+    "documents": {"documents": [{"data": {"text": TEXT, EMAIL: TEXT}, "id": "d"}, TEXT]},
+    "tool": {
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": TOOL, "description": TEXT, "parameters": TELLING},
+            }
+        ]
+    },
+    "history": {
+        "messages": [
+            *user("hi"),
+            {
+                "role": "assistant",
+                "tool_plan": TEXT,
+                "tool_calls": [
+                    {
+                        "id": "t",
+                        "type": "function",
+                        "function": {"name": TOOL, "arguments": json.dumps({"text": TEXT})},
+                    }
+                ],
+            },
+            {
+                "role": "tool",
+                "tool_call_id": "t",
+                "content": [{"type": "document", "document": {"data": {"x": TEXT}, "id": "1"}}],
+            },
+        ]
+    },
+    "schema": {"response_format": {"type": "json_object", "json_schema": TELLING}},
+    "stop": {"stop_sequences": [EMAIL]},
+}
 
 
 def connect(cohere: Any, door: Door) -> Any:
@@ -62,6 +98,12 @@ def test_tool_streamed(door: Door, client: Any) -> None:
             arguments += event.delta.message.tool_calls.function.arguments
     assert (plan, json.loads(arguments)) == (BACK, {"text": BACK})
     assert door.kept()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places(door: Door, client: Any, place: str) -> None:
+    client.chat(**{"model": MODEL, "messages": user("hi"), **PLACES[place]})
+    assert door.spared()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])

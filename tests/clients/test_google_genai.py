@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from servers import EMAIL
 
-from clients.doors import BACK, REFUSED, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, REFUSED, TELLING, TEXT, TOOL, Door, wanted
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +25,32 @@ DECLARED = {
 ASK_TOOL = {
     "tools": [{"function_declarations": [DECLARED]}],
     "automatic_function_calling": {"disable": True},
+}
+
+
+PLACES: dict[str, Any] = {
+    "text": {"text": TEXT},
+    "file": {"inline_data": {"data": TEXT.encode(), "mime_type": "text/plain"}},
+    "link": {"file_data": {"file_uri": f"https://x.example/{EMAIL}", "mime_type": "text/plain"}},
+    "call": {"function_call": {"name": TOOL, "args": {"text": TEXT, EMAIL: [TEXT]}}},
+    "result": {"function_response": {"name": TOOL, "response": {"found": [TEXT], EMAIL: 1}}},
+    "code": {"executable_code": {"code": f"print('{TEXT}')", "language": "PYTHON"}},
+    "output": {"code_execution_result": {"outcome": "OUTCOME_OK", "output": TEXT}},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "system": {"system_instruction": TEXT},
+    "tool": {
+        "tools": [
+            {
+                "function_declarations": [
+                    {"name": TOOL, "description": TEXT, "parameters_json_schema": TELLING}
+                ]
+            }
+        ]
+    },
+    "schema": {"response_mime_type": "application/json", "response_json_schema": TELLING},
+    "stop": {"stop_sequences": [EMAIL]},
+    "unknown": {"http_options": {"extra_body": {"labels": {"who": EMAIL}}}},
 }
 
 
@@ -83,6 +110,19 @@ def test_chat_goes_on(door: Door, client: Any) -> None:
     again = chat.send_message(TEXT)
     assert (said, again.text) == (BACK, BACK)
     assert door.kept()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places(door: Door, client: Any, place: str) -> None:
+    contents = [{"role": "user", "parts": [{"text": "hi"}, PLACES[place]]}]
+    client.models.generate_content(model=MODEL, contents=contents)
+    assert door.spared()
+
+
+@pytest.mark.parametrize("place", SETTINGS)
+def test_settings(door: Door, client: Any, place: str) -> None:
+    client.models.generate_content(model=MODEL, contents="hi", config=SETTINGS[place])
+    assert door.spared()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])

@@ -6,13 +6,41 @@ from typing import Any
 
 import httpx
 import pytest
-from servers import user
+from servers import EMAIL, user
 
-from clients.doors import BACK, REFUSED, SCHEMA, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
 
 pytestmark = pytest.mark.slow
 
 TOOLS = [{"type": "function", "function": {"name": TOOL, "parameters": SCHEMA}}]
+
+
+PLACES: dict[str, dict[str, Any]] = {
+    "system": {"messages": [{"role": "system", "content": TEXT}, *user("hi")]},
+    "schema": {"format": TELLING},
+    "tool": {
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": TOOL, "description": TEXT, "parameters": TELLING},
+            }
+        ]
+    },
+    "history": {
+        "messages": [
+            *user("hi"),
+            {
+                "role": "assistant",
+                "thinking": TEXT,
+                "tool_calls": [
+                    {"function": {"name": TOOL, "arguments": {"text": TEXT, EMAIL: [TEXT]}}}
+                ],
+            },
+            {"role": "tool", "tool_name": TOOL, "content": TEXT},
+        ]
+    },
+    "stop": {"options": {"stop": [EMAIL]}},
+}
 
 
 def connect(ollama: Any, door: Door) -> Any:
@@ -50,6 +78,12 @@ def test_tool(door: Door, client: Any, streamed: bool) -> None:
     calls = [call for part in parts for call in part.message.tool_calls or ()]
     assert [call.function.arguments for call in calls] == [{"text": BACK}]
     assert door.kept()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places(door: Door, client: Any, place: str) -> None:
+    client.chat(**{"model": "llama3", "messages": user("hi"), **PLACES[place]})
+    assert door.spared()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])

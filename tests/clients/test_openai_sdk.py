@@ -7,15 +7,115 @@ from typing import Any
 
 import openai
 import pytest
-from servers import SDK_HTTP, user
+from servers import EMAIL, SDK_HTTP, user
 
-from clients.doors import BACK, REFUSED, SCHEMA, TEXT, TOOL, Door
+from clients.doors import BACK, CODED, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door
 from clients.stand_in import VECTOR
 
 pytestmark = pytest.mark.slow
 
 CHAT_TOOL: Any = {"type": "function", "function": {"name": TOOL, "parameters": SCHEMA}}
 FLAT_TOOL: Any = {"type": "function", "name": TOOL, "parameters": SCHEMA, "strict": False}
+
+
+CALL = {"name": TOOL, "arguments": json.dumps({"text": TEXT, EMAIL: [TEXT]})}
+CHAT_PLACES: dict[str, dict[str, Any]] = {
+    "system": {"messages": [{"role": "system", "content": TEXT}, *user("hi")]},
+    "name": {"messages": [{"role": "user", "name": "Jörg_Süßmilch", "content": "hi"}]},
+    "tool-history": {
+        "messages": [
+            *user("hi"),
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "c1", "type": "function", "function": CALL}],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": json.dumps({"found": [TEXT]})},
+        ]
+    },
+    "tool": {
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": TOOL, "description": TEXT, "parameters": TELLING},
+            }
+        ]
+    },
+    "schema": {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "n", "description": TEXT, "schema": TELLING},
+        }
+    },
+    "person": {"user": EMAIL, "safety_identifier": EMAIL, "prompt_cache_key": EMAIL},
+    "metadata": {"metadata": {"m": EMAIL, EMAIL: "v"}},
+    "stop": {"stop": [EMAIL]},
+    "prediction": {"prediction": {"type": "content", "content": TEXT}},
+    "unknown": {"extra_body": {"custom": {"deep": [TEXT]}, EMAIL: 1}, "extra_query": {"q": EMAIL}},
+    "file": {
+        "messages": user(
+            [
+                {
+                    "type": "file",
+                    "file": {
+                        "filename": f"{EMAIL}.txt",
+                        "file_data": f"data:text/plain;base64,{CODED}",
+                    },
+                }
+            ]
+        )
+    },
+}
+RESPONSES_PLACES: dict[str, dict[str, Any]] = {
+    "instructions": {"instructions": TEXT},
+    "items": {
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": TEXT}]},
+            {"type": "function_call", "call_id": "c", **CALL},
+            {"type": "function_call_output", "call_id": "c", "output": TEXT},
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [{"type": "summary_text", "text": TEXT}],
+            },
+        ]
+    },
+    "tool": {
+        "tools": [
+            {
+                "type": "function",
+                "name": TOOL,
+                "description": TEXT,
+                "parameters": TELLING,
+                "strict": False,
+            }
+        ]
+    },
+    "schema": {
+        "text": {
+            "format": {
+                "type": "json_schema",
+                "name": "n",
+                "description": TEXT,
+                "schema": TELLING,
+            }
+        }
+    },
+    "person": {"metadata": {"a": EMAIL}, "user": EMAIL},
+    "file": {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "input_file",
+                        "filename": "a.txt",
+                        "file_data": f"data:text/plain;base64,{CODED}",
+                    }
+                ],
+            }
+        ]
+    },
+}
 
 
 def connect(door: Door) -> openai.OpenAI:
@@ -96,6 +196,20 @@ def test_embeddings(door: Door) -> None:
     answer = connect(door).embeddings.create(model="gpt-embed", input=[TEXT, "nothing"])
     assert [tuple(found.embedding) for found in answer.data] == [VECTOR, VECTOR]
     assert door.kept()
+
+
+@pytest.mark.parametrize("place", CHAT_PLACES)
+def test_chat_places(door: Door, place: str) -> None:
+    asked = {"model": "gpt-4o", "messages": user("hi"), **CHAT_PLACES[place]}
+    connect(door).chat.completions.create(**asked)
+    assert door.spared()
+
+
+@pytest.mark.parametrize("place", RESPONSES_PLACES)
+def test_responses_places(door: Door, place: str) -> None:
+    asked = {"model": "gpt-4o", "input": "hi", **RESPONSES_PLACES[place]}
+    connect(door).responses.create(**asked)
+    assert door.spared()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
