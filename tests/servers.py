@@ -44,7 +44,7 @@ PLANTED = (EMAIL, IBAN, NAME, "Süßmilch", PHONE)
 PROMPT = f"My name is {NAME}, mail {EMAIL}, call {PHONE}, IBAN {IBAN}."
 
 
-def user(text: str) -> Any:
+def user(text: str | list[Any]) -> Any:
     """The messages of a user who says one thing."""
     return [{"role": "user", "content": text}]
 

@@ -59,18 +59,17 @@ def door(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what was tried: a row for each client and case, a column for each door."""
     table: dict[tuple[str, str], dict[str, str]] = {}
-    for outcome, word in (("passed", "ok"), ("failed", "FAILED"), ("error", "ERROR")):
+    for outcome, state in (("passed", "ok"), ("failed", "FAILED"), ("error", "ERROR")):
         for report in terminalreporter.stats.get(outcome, ()):
             file, _, name = getattr(report, "nodeid", "").partition("::")
             case, _, parameters = name.rstrip("]").partition("[")
-            opened = [part for part in parameters.split("-") if part in DOORS]
-            if file.startswith("tests/clients/") and opened:
-                others = [part for part in parameters.split("-") if part not in DOORS]
-                row = (
-                    Path(file).stem.removeprefix("test_"),
-                    " ".join([case.removeprefix("test_").replace("_", " "), *others]),
-                )
-                table.setdefault(row, {})[opened[0]] = word
+            parts = parameters.split("-")
+            door = next((part for part in parts if part in DOORS), DOORS[0])
+            if file.startswith("tests/clients/"):
+                words = [case.removeprefix("test_").replace("_", " "), *parts]
+                shown = " ".join(word for word in words if word not in DOORS)
+                row = Path(file).stem.removeprefix("test_").removesuffix("_sdk"), shown
+                table.setdefault(row, {})[door] = state
     if not table:
         return
     terminalreporter.section("clients")
