@@ -151,12 +151,25 @@ def render_error(style: str, told: Told) -> tuple[str, bytes]:
 
 def render_stream_error(style: str, told: Told) -> tuple[str | None, bytes]:
     """Gives the name and data of the event that ends a stream that has already begun."""
-    name = _EVENTS.get(style)
-    if style == "responses":
-        said = {"type": name, "code": told.code, "message": told.message, "param": None}
-        return name, json.dumps(said).encode()
-    return name, render_error(style, told)[1]
+    name, shape = _EVENTS.get(style, (None, _STYLES[style][1]))
+    return name, json.dumps(shape(told)).encode()
 
 
-_EVENTS: Mapping[str, str] = MappingProxyType({"responses": "error", "anthropic": "error"})
-"""What the event of an error is called, where events have names."""
+def _responses_event(told: Told) -> Mapping[str, object]:
+    return {"type": "error", "code": told.code, "message": told.message, "param": None}
+
+
+def _cohere_event(told: Told) -> Mapping[str, object]:
+    """Cohere has no event for errors: a message ends with one."""
+    delta = {"error": told.message, "finish_reason": "ERROR"}
+    return {"type": "message-end", "id": told.exchange, "delta": delta, "code": told.code}
+
+
+_EVENTS: Mapping[str, tuple[str, Shape]] = MappingProxyType(
+    {
+        "responses": ("error", _responses_event),
+        "anthropic": ("error", _anthropic),
+        "cohere": ("message-end", _cohere_event),
+    }
+)
+"""Name and shape of the event of an error, where it is not the bare body of one."""

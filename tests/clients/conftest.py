@@ -48,12 +48,23 @@ def door(
     request: pytest.FixtureRequest, stand_in: tuple[StandIn, str], built: Built, guarded: str
 ) -> Iterator[Door]:
     model, url = stand_in
-    model.seen.clear()
+    model.reset()
     with ExitStack() as closing:
         if request.param == "middleware":
             yield Door(url=guarded, upstream=model, closing=closing)
         else:
             yield Door(url=url, upstream=model, closing=closing, built=built)
+
+
+@pytest.fixture
+def breaking(stand_in: tuple[StandIn, str], built: Built) -> Iterator[Door]:
+    """The transport, before a model that breaks off its streams."""
+    model, url = stand_in
+    model.reset()
+    model.breaks = True
+    with ExitStack() as closing:
+        yield Door(url=url, upstream=model, closing=closing, built=built)
+    model.reset()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -64,7 +75,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             file, _, name = getattr(report, "nodeid", "").partition("::")
             case, _, parameters = name.rstrip("]").partition("[")
             parts = parameters.split("-")
-            door = next((part for part in parts if part in DOORS), DOORS[0])
+            alone = "transport" if case == "test_broken_off" else "middleware"
+            door = next((part for part in parts if part in DOORS), alone)
             if file.startswith("tests/clients/"):
                 words = [case.removeprefix("test_").replace("_", " "), *parts]
                 shown = " ".join(word for word in words if word not in DOORS)

@@ -33,6 +33,9 @@ PROHIBITED = {"x-guardrail-purpose": "social-scoring"}
 REFUSED = "policy blocks this request"
 """What the message of every such refusal begins with."""
 
+BROKEN = "broke off its answer"
+"""What a client is told of a stream that the model did not end."""
+
 TELLING: dict[str, Any] = {
     "type": "object",
     "description": TEXT,

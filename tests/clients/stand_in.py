@@ -51,11 +51,17 @@ class Told:
         return str(self.asked.get("model", "m"))
 
 
+class BrokenOff(Exception):
+    """The model breaks off its answer."""
+
+
 class StandIn:
-    """The model. `seen` are the requests that reached it."""
+    """The model. `seen` are the requests that reached it; `breaks` says that it does not end its
+    streams, but breaks them off half-way.
+    """
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
+        self.reset()
         speakers: Mapping[str, Callable[[Told, Request], Answer]] = {
             "/v1/chat/completions": _chat,
             "/v1/responses": _responses,
@@ -71,6 +77,11 @@ class StandIn:
                 for path, speak in speakers.items()
             ]
         )
+
+    def reset(self) -> None:
+        """Makes it as good as new."""
+        self.seen: list[Seen] = []
+        self.breaks = False
 
     @property
     def received(self) -> bytes:
@@ -94,7 +105,8 @@ class StandIn:
                 return JSONResponse(said)
             lines = request.scope["path"] == "/api/chat"
             return StreamingResponse(
-                _cut(said), media_type="application/x-ndjson" if lines else "text/event-stream"
+                _cut(said, breaks=self.breaks),
+                media_type="application/x-ndjson" if lines else "text/event-stream",
             )
 
         return answer
@@ -141,13 +153,15 @@ def _pieces(text: str) -> Iterator[str]:
         at += step
 
 
-async def _cut(data: bytes) -> AsyncIterator[bytes]:
+async def _cut(data: bytes, *, breaks: bool) -> AsyncIterator[bytes]:
     dice = random.Random(len(data))
-    at = 0
-    while at < len(data):
+    at, end = 0, len(data) // 2 if breaks else len(data)
+    while at < end:
         step = dice.randint(1, 50)
-        yield data[at : at + step]
+        yield data[at : min(end, at + step)]
         at += step
+    if breaks:
+        raise BrokenOff
 
 
 def _sse(events: Sequence[Json], *, named: bool = True) -> bytes:

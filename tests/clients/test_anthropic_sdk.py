@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from servers import EMAIL, user
 
-from clients.doors import BACK, CODED, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, BROKEN, CODED, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
 from clients.stand_in import SIGNATURE
 
 pytestmark = pytest.mark.slow
@@ -145,3 +145,9 @@ def test_refused(door: Door, anthropic: Any, streamed: bool) -> None:
     with pytest.raises(anthropic.PermissionDeniedError, match=REFUSED):
         client.messages.create(**asked(stream=streamed))
     assert door.shut()
+
+
+def test_broken_off(anthropic: Any, breaking: Door) -> None:
+    client = connect(anthropic, breaking)
+    with pytest.raises(anthropic.APIStatusError, match=BROKEN):
+        list(client.messages.create(**asked(stream=True)))

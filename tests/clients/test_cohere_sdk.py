@@ -9,7 +9,7 @@ import httpx
 import pytest
 from servers import EMAIL, user
 
-from clients.doors import BACK, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, BROKEN, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
 
 pytestmark = pytest.mark.slow
 
@@ -113,3 +113,9 @@ def test_refused(door: Door, cohere: Any, streamed: bool) -> None:
     with pytest.raises(cohere.errors.ForbiddenError, match=REFUSED):
         list(ask(model=MODEL, messages=user(TEXT)))
     assert door.shut()
+
+
+def test_broken_off(cohere: Any, breaking: Door) -> None:
+    *_, last = connect(cohere, breaking).chat_stream(model=MODEL, messages=user(TEXT))
+    assert (last.type, last.delta.finish_reason) == ("message-end", "ERROR")
+    assert BROKEN in last.delta.error

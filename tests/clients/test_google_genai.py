@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from servers import EMAIL
 
-from clients.doors import BACK, REFUSED, TELLING, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, BROKEN, REFUSED, TELLING, TEXT, TOOL, Door, wanted
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +135,9 @@ def test_refused(door: Door, genai: Any, streamed: bool) -> None:
             models.generate_content(model=MODEL, contents=TEXT)
     assert (caught.value.code, caught.value.status) == (403, "PERMISSION_DENIED")
     assert door.shut()
+
+
+def test_broken_off(genai: Any, breaking: Door) -> None:
+    models = connect(genai, breaking).models
+    with pytest.raises(genai.errors.ServerError, match=BROKEN):
+        list(models.generate_content_stream(model=MODEL, contents=TEXT))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from servers import EMAIL, user
 
-from clients.doors import BACK, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
+from clients.doors import BACK, BROKEN, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door, wanted
 
 pytestmark = pytest.mark.slow
 
@@ -93,3 +93,8 @@ def test_refused(door: Door, ollama: Any, streamed: bool) -> None:
         list(client.chat(model="llama3", messages=user(TEXT), stream=streamed))
     assert caught.value.status_code == 403
     assert door.shut()
+
+
+def test_broken_off(ollama: Any, breaking: Door) -> None:
+    with pytest.raises(ollama.ResponseError, match=BROKEN):
+        list(connect(ollama, breaking).chat(model="llama3", messages=user(TEXT), stream=True))

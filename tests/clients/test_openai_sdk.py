@@ -9,7 +9,7 @@ import openai
 import pytest
 from servers import EMAIL, SDK_HTTP, user
 
-from clients.doors import BACK, CODED, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door
+from clients.doors import BACK, BROKEN, CODED, REFUSED, SCHEMA, TELLING, TEXT, TOOL, Door
 from clients.stand_in import VECTOR
 
 pytestmark = pytest.mark.slow
@@ -220,3 +220,12 @@ def test_refused(door: Door, streamed: bool) -> None:
     with pytest.raises(openai.PermissionDeniedError, match=REFUSED):
         client.responses.create(model="gpt-4o", input=TEXT, stream=streamed)
     assert door.shut()
+
+
+def test_broken_off(breaking: Door) -> None:
+    client = connect(breaking)
+    with pytest.raises(openai.APIError, match=BROKEN):
+        list(client.chat.completions.create(model="gpt-4o", messages=user(TEXT), stream=True))
+    *_, last = client.responses.create(model="gpt-4o", input=TEXT, stream=True)
+    assert last.type == "error"
+    assert BROKEN in last.message

@@ -92,7 +92,7 @@ def served_by(name: str, app: ASGIApp) -> Iterator[str]:
 @pytest.mark.parametrize("server", SERVERS)
 def test_server(server: str, stand_in: tuple[StandIn, str], built: Built) -> None:
     model, _ = stand_in
-    model.seen.clear()
+    model.reset()
     with (
         served_by(server, Guardrail(model.app, built)) as url,
         SDK_HTTP.Client(trust_env=False) as http,
@@ -172,7 +172,7 @@ FRAMEWORKS = {
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_framework(framework: str, stand_in: tuple[StandIn, str], built: Built) -> None:
     model, upstream = stand_in
-    model.seen.clear()
+    model.reset()
 
     async def complete(question: str) -> str:
         async with httpx.AsyncClient(trust_env=False) as http:

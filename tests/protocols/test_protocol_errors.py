@@ -85,7 +85,8 @@ def test_the_end_of_a_stream_is_one_line_of_json(style: str) -> None:
     name, data = render_stream_error(style, told(403, "policy_violation"))
     assert b"\n" not in data
     assert "policy_violation" in json.dumps(json.loads(data)).lower()
-    assert name == ("error" if style in ("anthropic", "responses") else None)
+    names = {"anthropic": "error", "responses": "error", "cohere": "message-end"}
+    assert name == names.get(style)
 
 
 def test_the_sdks_know_the_kind_of_a_refusal() -> None:
