@@ -1,0 +1,421 @@
+"""Plants a canary in each surface of the catalogue and looks for it in what comes out.
+
+A canary is an address that nobody else could have written, one a surface. Many travel in one
+payload. Where a payload is refused, its halves are sent instead, until one canary is refused alone:
+so one refusal hides nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from exchange_world import (
+    CLOUD,
+    ENDED,
+    JSON,
+    NDJSON,
+    POLICIES,
+    SSE,
+    deployment,
+    guard,
+    open_exchange,
+    policies_with,
+    post,
+    started,
+    tell,
+)
+from surfaces_catalogue import (
+    ANY,
+    BYTES,
+    INTEGERS,
+    KEY,
+    Place,
+    Section,
+    Steps,
+    Surface,
+    is_variant,
+    surfaces,
+    variant,
+)
+
+from guardrail.exchange import ChunkReceived, Deployment, Door, Exchange, Reply
+from guardrail.protocols.maps import load_protocols
+from guardrail.routing.routes import Route
+
+_CANARY = re.compile(rb"canary(\d+)x")
+Shape: TypeAlias = Callable[[str], str]
+
+
+def plain(canary: str) -> str:
+    """A string that is the canary and nothing else."""
+    return canary
+
+
+def spaced(canary: str) -> str:
+    """A string that others may be joined to."""
+    return f" {canary} "
+
+
+def inside(canary: str) -> str:
+    """A string that is JSON which holds the canary."""
+    return json.dumps({"note": canary})
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A canary: where it is planted, as what, and what gives it away."""
+
+    surface: Surface
+    steps: Steps
+    value: object
+    needle: bytes
+
+
+def plant(
+    root: Place, *, shape: Shape = plain, answer: bool = False, every: bool = False
+) -> list[Plant]:
+    """Gives a canary for each surface of a section, and for each way to hold one there.
+
+    A protocol map knows no variants, so a path that many of them share gets one canary; with
+    `every` it gets one in each.
+    """
+    plants: list[Plant] = []
+    done: set[tuple[Steps, _Sow]] = set()
+    for surface in surfaces(root):
+        where = surface.steps if every else wire(surface.steps)
+        for sow in _ways(surface.kind, answer=answer):
+            if (where, sow) not in done:
+                done.add((where, sow))
+                plants.append(sow(surface, f"canary{len(plants)}x", shape))
+    return plants
+
+
+def wire(steps: Steps) -> Steps:
+    """A path as a protocol map spells it: without variants."""
+    return tuple(step for step in steps if not is_variant(step))
+
+
+def _address(name: str) -> str:
+    return f"{name}@example.com"
+
+
+def _sow_text(surface: Surface, name: str, shape: Shape) -> Plant:
+    return Plant(surface, surface.steps, shape(_address(name)), name.encode())
+
+
+def _sow_key(surface: Surface, name: str, shape: Shape) -> Plant:
+    return Plant(surface, (*surface.steps, _address(name)), True, name.encode())
+
+
+def _sow_deep(surface: Surface, name: str, shape: Shape) -> Plant:
+    steps = (*surface.steps, "deep", "[]", "note")
+    return Plant(surface, steps, shape(_address(name)), name.encode())
+
+
+def _sow_base64(surface: Surface, name: str, shape: Shape) -> Plant:
+    value = base64.b64encode(f"write to {_address(name)} today".encode()).decode()
+    return Plant(surface, surface.steps, value, value.encode())
+
+
+def _sow_integers(surface: Surface, name: str, shape: Shape) -> Plant:
+    tokens = [100 + int(digit) for digit in name[6:-1].zfill(9)]
+    return Plant(surface, surface.steps, tokens, ",".join(map(str, tokens)).encode())
+
+
+_Sow: TypeAlias = Callable[[Surface, str, Shape], Plant]
+
+
+def _ways(kind: str, *, answer: bool) -> tuple[_Sow, ...]:
+    if kind == BYTES and answer:  # what a model encoded is not read
+        return (_sow_text,)
+    if kind == INTEGERS and answer:  # an answer's numbers are the model's own
+        return ()
+    return _WAYS.get(kind, (_sow_text,))
+
+
+_WAYS: Mapping[str, tuple[_Sow, ...]] = {
+    KEY: (_sow_key,),
+    ANY: (_sow_text, _sow_key, _sow_deep),
+    BYTES: (_sow_text, _sow_base64),
+    INTEGERS: (_sow_integers,),
+}
+
+
+# ── payloads ─────────────────────────────────────────────────────────────────────────────────────
+
+Payload: TypeAlias = dict[str, Any]
+
+
+def payloads(plants: Iterable[Plant]) -> list[Payload]:
+    """Gives as few payloads as hold all plants, each in an object of its variant."""
+    grown: list[Payload] = []
+    for one in plants:
+        if not any(_join(payload, one.steps, one.value) for payload in grown):
+            grown.append(_grow(one.steps, one.value))
+    return grown
+
+
+def write(plants: Iterable[Plant]) -> list[bytes]:
+    """Gives the JSON of as few payloads as hold all plants, as `Plant.needle` is written."""
+    return [json.dumps(payload, separators=(",", ":")).encode() for payload in payloads(plants)]
+
+
+def _grow(steps: Steps, value: object) -> Any:
+    """The least that has a value at these steps."""
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    if step == "[]":
+        return [_grow(rest, value)]
+    if is_variant(step):
+        name, words = variant(step)
+        return {name: words.split("|")[0]} | (_grow(rest, value) if rest else {})
+    return {_key(step): _grow(rest, value)}
+
+
+def _key(step: str) -> str:
+    return "any" if step == "*" else step
+
+
+def _join(value: Any, steps: Steps, new: object) -> bool:
+    """Puts a value into what has grown; False where something else stands in its way."""
+    if not steps:
+        return False
+    step, rest = steps[0], steps[1:]
+    if step == "[]":
+        if not isinstance(value, list):
+            return False
+        if not any(_join(element, rest, new) for element in value):
+            value.append(_grow(rest, new))
+        return True
+    if not isinstance(value, dict):
+        return False
+    if is_variant(step):
+        name, words = variant(step)
+        if rest == (name,) or value.get(name) != words.split("|")[0]:
+            return False  # a variant's own field, planted, makes an object of no variant
+        return _join(value, rest, new)
+    key = _key(step)
+    if key in value:
+        return _join(value[key], rest, new)
+    value[key] = _grow(rest, new)
+    return True
+
+
+_BOUNDARY = "a-form-of-canaries"
+
+
+def form(plants: Iterable[Plant]) -> bytes:
+    """Gives a multipart form that holds all plants; bytes are a file."""
+    parts = []
+    for one in plants:
+        name = _form_name(one.steps)
+        if isinstance(one.value, list):
+            parts += [(f'name="{name}[]"', str(item)) for item in one.value]
+        elif one.surface.kind == BYTES and one.value is not True:
+            parts.append((f'name="{name}"; filename="a.bin"', str(one.value)))
+        else:
+            parts.append((f'name="{name}"', str(one.value)))
+    lines = [
+        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{text}\r\n"
+        for head, text in parts
+    ]
+    return "".join([*lines, f"--{_BOUNDARY}--\r\n"]).encode()
+
+
+def _form_name(steps: Steps) -> str:
+    """How a form names a field inside a field: `chunking_strategy[type]`."""
+    first, *rest = [_key(step) for step in steps if not is_variant(step)]
+    return first + "".join("[]" if step == "[]" else f"[{step}]" for step in rest)
+
+
+# ── what becomes of them ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a payload went nowhere."""
+
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Fate:
+    """What became of a section's canaries."""
+
+    planted: int = 0
+    sent: int = 0
+    survivors: list[Plant] = field(default_factory=list)
+    refused: list[tuple[Plant, str]] = field(default_factory=list)
+
+
+Send: TypeAlias = Callable[[Sequence[Plant]], "bytes | Refused"]
+
+
+def release(plants: Sequence[Plant], send: Send) -> Fate:
+    """Sends plants, at best all at once, and gives what became of each."""
+    fate = Fate(planted=len(plants))
+    waiting = [plants] if plants else []
+    while waiting:
+        flock = waiting.pop()
+        fate.sent += 1
+        out = send(flock)
+        if not isinstance(out, Refused):
+            fate.survivors += _survivors(flock, out)
+        elif len(flock) == 1:
+            fate.refused.append((flock[0], out.reason))
+        else:
+            half = len(flock) // 2
+            waiting += [flock[half:], flock[:half]]
+    return fate
+
+
+def _survivors(plants: Sequence[Plant], out: bytes) -> Iterator[Plant]:
+    seen = {match[0] for match in _CANARY.finditer(out)}
+    for one in plants:
+        named = _CANARY.fullmatch(one.needle)
+        if one.needle in (seen if named else out):
+            yield one
+
+
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def guarded(policies: Path = POLICIES, *, route: Route = CLOUD) -> Deployment:
+    """A deployment with one endpoint: in the cloud, what is not protected has to be refused."""
+    return deployment(routes=(route,), guard=guard(policies, (route,)))
+
+
+def ask(deployed: Deployment, section: Section, plants: Sequence[Plant]) -> bytes | Refused:
+    """The bytes that leave for the endpoint, of all the payloads that hold these plants."""
+    if section.form:
+        typed = (b"content-type", f"multipart/form-data; boundary={_BOUNDARY}".encode())
+        bodies = [form(plants)]
+    else:
+        typed = JSON
+        bodies = write(plants)
+    out = b""
+    for body in bodies:
+        story = tell(_exchange(deployed), post(body, path=section.operation, headers=(typed,)))
+        if not story.forwards:
+            return Refused(_reason(story.reply, story.records[-1].counts))
+        out += story.forwarded
+    return out
+
+
+def _exchange(deployed: Deployment) -> Exchange:
+    return open_exchange(deployed, door=Door.TRANSPORT, target=deployed.routes[0])
+
+
+_UNREADABLE = {"MEDIA": "media", "REMOTE_REFERENCE": "reference", "TOKENS": "tokens"}
+
+
+def _reason(reply: Reply, counts: Mapping[str, int]) -> str:
+    code = dict(reply.headers)[b"x-guardrail-code"].decode()
+    if code == "personal_data_in_structure":
+        return "structure"
+    return next((_UNREADABLE[entity] for entity in counts if entity in _UNREADABLE), code)
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────
+
+HIDE = """
+@id("house.contact.hidden") @title("Answers show no address") @reason("Test.")
+forbid (principal, action == Action::"showClear", resource)
+when { context.category in Category::"contact" };
+"""
+
+
+def hiding(folder: Path) -> Deployment:
+    """A deployment whose answers show no address to anybody."""
+    return guarded(policies_with(folder, {"house.cedar": HIDE}))
+
+
+def answer(
+    deployed: Deployment, protocol: str, section: Section, plants: Sequence[Plant]
+) -> bytes | Refused:
+    """The bytes that a client gets of an answer, or of a stream of events, with these plants."""
+    bodies = write(plants)
+    if section.direction == "event":
+        lines = protocol.startswith(_LINES)
+        typed = NDJSON if lines else SSE
+        framed = [body + b"\n" if lines else b"data: " + body + b"\n\n" for body in bodies]
+        return _answered(deployed, protocol, section, typed, framed)
+    out = b""
+    for body in bodies:
+        got = _answered(deployed, protocol, section, JSON, [body])
+        if isinstance(got, Refused):
+            return got
+        out += got
+    return out
+
+
+_LINES = ("ollama.", "anthropic.batches")
+"""Protocols that stream one JSON value a line."""
+
+
+def _answered(
+    deployed: Deployment,
+    protocol: str,
+    section: Section,
+    typed: tuple[bytes, bytes],
+    chunks: Sequence[bytes],
+) -> bytes | Refused:
+    known = load_protocols().get(protocol)
+    greeting = {"model": "gpt-5"} | dict.fromkeys(known.shape if known else (), "hello")
+    asked = post(json.dumps(greeting).encode(), path=section.operation)
+    story = tell(_exchange(deployed), asked, started(typed), *map(ChunkReceived, chunks), ENDED)
+    assert story.forwards, story.lines
+    codes = [record.code for record in story.records if record.code]
+    return Refused(codes[0]) if codes else story.answer
+
+
+def follow(
+    deployed: Deployment,
+    protocol: str,
+    section: Section,
+    root: Place,
+    *,
+    shape: Shape = plain,
+    every: bool = False,
+) -> Fate:
+    """What becomes of the canaries of a section."""
+    is_answer = section.direction != "request"
+    plants = plant(root, shape=shape, answer=is_answer, every=every)
+    if is_answer:
+        return release(plants, partial(answer, deployed, protocol, section))
+    return release(plants, partial(ask, deployed, section))
+
+
+# ── what was reviewed ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """A surface whose canary may come out, and why; `*` in a path stands for anything."""
+
+    protocol: str
+    direction: str
+    path: str
+    reason: str
+
+    def covers(self, protocol: str, section: Section, surface: Surface) -> bool:
+        """Whether this row speaks of a surface."""
+        pattern = re.escape(self.path).replace(r"\*", ".*")
+        return (self.protocol, self.direction) == (protocol, section.direction) and (
+            re.fullmatch(pattern, str(surface)) is not None
+        )
+
+
+def load_reviewed(file: Path = Path(__file__).parent / "survivors.toml") -> tuple[Reviewed, ...]:
+    """Gives the reviewed survivors."""
+    rows = tomllib.loads(file.read_text("utf-8")).get("survivor", [])
+    return tuple(Reviewed(**row) for row in rows)

@@ -1,0 +1,201 @@
+"""A canary in every place of every API: none leaves for the cloud, none is shown that is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from exchange_world import HOME
+from surfaces_catalogue import ANY, BYTES, INTEGERS, KEY, TEXT, Place, Section, load_catalogue
+from surfaces_world import (
+    Plant,
+    Refused,
+    Reviewed,
+    Shape,
+    follow,
+    form,
+    guarded,
+    hiding,
+    inside,
+    load_reviewed,
+    payloads,
+    plain,
+    plant,
+    release,
+    spaced,
+    write,
+)
+
+from guardrail.exchange import Deployment
+
+CATALOGUE = load_catalogue()
+REVIEWED = load_reviewed()
+REQUESTS = [(p, s) for p, found in CATALOGUE.items() for s in found if s.direction == "request"]
+ANSWERS = [(p, s) for p, found in CATALOGUE.items() for s in found if s.direction != "request"]
+
+
+def _ids(sections: Sequence[tuple[str, Section]]) -> list[str]:
+    return [f"{protocol} {section}" for protocol, section in sections]
+
+
+@lru_cache(maxsize=1)
+def _hiding() -> Deployment:
+    return hiding(Path(mkdtemp()))
+
+
+def _unreviewed(protocol: str, section: Section, *, shape: Shape, every: bool) -> list[str]:
+    deployed = guarded() if section.direction == "request" else _hiding()
+    root = CATALOGUE[protocol][section]
+    fate = follow(deployed, protocol, section, root, shape=shape, every=every)
+    return [
+        str(one.surface)
+        for one in fate.survivors
+        if not any(row.covers(protocol, section, one.surface) for row in REVIEWED)
+    ]
+
+
+@pytest.mark.parametrize("shape", [plain, inside])
+@pytest.mark.parametrize(("protocol", "section"), REQUESTS, ids=_ids(REQUESTS))
+def test_no_canary_of_a_request_leaves(protocol: str, section: Section, shape: Shape) -> None:
+    assert _unreviewed(protocol, section, shape=shape, every=False) == []
+
+
+@pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
+def test_no_canary_of_an_answer_is_shown(protocol: str, section: Section) -> None:
+    assert _unreviewed(protocol, section, shape=spaced, every=False) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [plain, inside])
+@pytest.mark.parametrize(("protocol", "section"), REQUESTS, ids=_ids(REQUESTS))
+def test_no_canary_of_any_variant_of_a_request_leaves(
+    protocol: str, section: Section, shape: Shape
+) -> None:
+    assert _unreviewed(protocol, section, shape=shape, every=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
+def test_no_canary_of_any_variant_of_an_answer_is_shown(protocol: str, section: Section) -> None:
+    assert _unreviewed(protocol, section, shape=spaced, every=True) == []
+
+
+def test_every_reviewed_survivor_still_survives() -> None:
+    assert [row for row in REVIEWED if not _survives(row)] == []
+
+
+def _survives(row: Reviewed) -> bool:
+    return any(
+        row.covers(protocol, section, one.surface)
+        for protocol, section in [*REQUESTS, *ANSWERS]
+        if (protocol, section.direction) == (row.protocol, row.direction)
+        for one in follow(
+            guarded() if row.direction == "request" else _hiding(),
+            protocol,
+            section,
+            CATALOGUE[protocol][section],
+            shape=plain if row.direction == "request" else spaced,
+            every=True,
+        ).survivors
+    )
+
+
+# ── the oracle itself ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("protocol", "section"), REQUESTS, ids=_ids(REQUESTS))
+def test_every_canary_of_a_request_reaches_a_local_model(protocol: str, section: Section) -> None:
+    home = replace(HOME, models=("*",))  # which keeps the model's name, another canary
+    fate = follow(guarded(route=home), protocol, section, CATALOGUE[protocol][section])
+    assert (len(fate.survivors), fate.refused) == (fate.planted, [])
+
+
+@pytest.mark.parametrize("protocol", ["anthropic.messages", "openai.responses", "ollama.chat"])
+def test_an_answer_that_policy_shows_in_clear_keeps_its_canaries(protocol: str) -> None:
+    for section, root in CATALOGUE[protocol].items():
+        if section.direction != "request":
+            fate = follow(guarded(), protocol, section, root, shape=spaced)
+            assert len(fate.survivors) > fate.planted / 2
+
+
+@pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
+def test_every_canary_of_an_answer_stands_in_its_payloads(protocol: str, section: Section) -> None:
+    plants = plant(CATALOGUE[protocol][section], shape=spaced, answer=True, every=True)
+    assert release(plants, lambda flock: b"".join(write(flock))).survivors == plants
+
+
+_ROOT = Place(
+    below={
+        "messages": Place(
+            below={
+                "[]": Place(
+                    below={
+                        "<role=user>": Place(below={"content": Place(kinds={TEXT})}),
+                        "<role=tool>": Place(below={"content": Place(kinds={TEXT})}),
+                    }
+                )
+            }
+        ),
+        "metadata": Place(kinds={KEY}, below={"*": Place(kinds={ANY})}),
+        "file": Place(kinds={BYTES}),
+        "tokens": Place(kinds={INTEGERS}),
+    }
+)
+
+
+def test_plants_of_different_variants_stand_in_different_objects() -> None:
+    grown = payloads(plant(_ROOT, every=True))
+    messages = [message for payload in grown for message in payload.get("messages", ())]
+    assert sorted(message["role"][:6] for message in messages) == [
+        "canary",
+        "canary",
+        "tool",
+        "user",
+    ]
+    assert [len(message) for message in messages if message["role"] in ("tool", "user")] == [2, 2]
+
+
+def test_one_path_of_many_variants_gets_one_canary_unless_every_variant_is_asked_for() -> None:
+    def contents(*, every: bool) -> int:
+        return sum(one.steps[-1] == "content" for one in plant(_ROOT, every=every))
+
+    assert (contents(every=False), contents(every=True)) == (1, 2)
+
+
+def test_a_form_holds_text_keys_files_and_numbers() -> None:
+    assert release(plant(_ROOT), form).survivors
+
+
+def test_one_refused_plant_hides_no_other() -> None:
+    plants = plant(_ROOT, every=True)
+    bad, leaking = plants[3], plants[4]
+
+    def send(flock: Sequence[Plant]) -> bytes | Refused:
+        return Refused("structure") if bad in flock else leaking.needle if leaking in flock else b""
+
+    fate = release(plants, send)
+    assert (fate.refused, fate.survivors) == ([(bad, "structure")], [leaking])
+
+
+def test_a_reviewed_row_covers_the_paths_it_names_and_no_other() -> None:
+    row = Reviewed(protocol="mcp", direction="event", path="result.*.id", reason="Test.")
+    section, other = Section("event", "/mcp"), Section("request", "/mcp")
+    found = {
+        str(one.surface): row.covers("mcp", section, one.surface)
+        for one in plant(_at("result", "a", "id")) + plant(_at("result", "id"))
+    }
+    assert found == {"result.a.id": True, "result.id": False}
+    assert not row.covers("mcp", other, plant(_at("result", "a", "id"))[0].surface)
+    assert not row.covers("ollama", section, plant(_at("result", "a", "id"))[0].surface)
+
+
+def _at(*steps: str) -> Place:
+    root = place = Place()
+    for step in steps:
+        place = place.at(step)
+    place.kinds.add(TEXT)
+    return root
