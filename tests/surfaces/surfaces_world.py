@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,6 +69,21 @@ def inside(canary: str) -> str:
     return json.dumps({"note": canary})
 
 
+def whole(steps: Steps) -> Steps:
+    """A path with every variant on the way."""
+    return steps
+
+
+def wire(steps: Steps) -> Steps:
+    """A path without variants, as a protocol map spells it."""
+    return tuple(step for step in steps if not is_variant(step))
+
+
+def nearest(steps: Steps) -> Steps:
+    """A path without variants, and its last one: maps know kinds of events."""
+    return (*wire(steps), *[step for step in steps if is_variant(step)][-1:])
+
+
 @dataclass(frozen=True, slots=True)
 class Plant:
     """A canary: where it is planted, as what, and what gives it away."""
@@ -80,27 +95,25 @@ class Plant:
 
 
 def plant(
-    root: Place, *, shape: Shape = plain, answer: bool = False, every: bool = False
+    root: Place,
+    *,
+    shape: Shape = plain,
+    direction: str = "request",
+    alike: Callable[[Steps], Steps] = whole,
 ) -> list[Plant]:
     """Gives a canary for each surface of a section, and for each way to hold one there.
 
-    A protocol map knows no variants, so a path that many of them share gets one canary; with
-    `every` it gets one in each.
+    Paths that are `alike` share one.
     """
     plants: list[Plant] = []
     done: set[tuple[Steps, _Sow]] = set()
     for surface in surfaces(root):
-        where = surface.steps if every else wire(surface.steps)
-        for sow in _ways(surface.kind, answer=answer):
-            if (where, sow) not in done:
-                done.add((where, sow))
+        for sow in _ways(surface.kind, direction):
+            key = (alike(surface.steps), sow)
+            if key not in done:
+                done.add(key)
                 plants.append(sow(surface, f"canary{len(plants)}x", shape))
     return plants
-
-
-def wire(steps: Steps) -> Steps:
-    """A path as a protocol map spells it: without variants."""
-    return tuple(step for step in steps if not is_variant(step))
 
 
 def _address(name: str) -> str:
@@ -133,12 +146,9 @@ def _sow_integers(surface: Surface, name: str, shape: Shape) -> Plant:
 _Sow: TypeAlias = Callable[[Surface, str, Shape], Plant]
 
 
-def _ways(kind: str, *, answer: bool) -> tuple[_Sow, ...]:
-    if kind == BYTES and answer:  # what a model encoded is not read
-        return (_sow_text,)
-    if kind == INTEGERS and answer:  # an answer's numbers are the model's own
-        return ()
-    return _WAYS.get(kind, (_sow_text,))
+def _ways(kind: str, direction: str) -> tuple[_Sow, ...]:
+    known = _WAYS if direction == "request" else _WAYS_OF_ANSWERS
+    return known.get(kind, (_sow_text,))
 
 
 _WAYS: Mapping[str, tuple[_Sow, ...]] = {
@@ -146,6 +156,11 @@ _WAYS: Mapping[str, tuple[_Sow, ...]] = {
     ANY: (_sow_text, _sow_key, _sow_deep),
     BYTES: (_sow_text, _sow_base64),
     INTEGERS: (_sow_integers,),
+}
+_WAYS_OF_ANSWERS: Mapping[str, tuple[_Sow, ...]] = {
+    **_WAYS,
+    BYTES: (_sow_text,),  # what a model encoded is not read
+    INTEGERS: (),  # an answer's numbers are the model's own
 }
 
 
@@ -345,9 +360,7 @@ def answer(
     """The bytes that a client gets of an answer, or of a stream of events, with these plants."""
     bodies = write(plants)
     if section.direction == "event":
-        lines = protocol.startswith(_LINES)
-        typed = NDJSON if lines else SSE
-        framed = [body + b"\n" if lines else b"data: " + body + b"\n\n" for body in bodies]
+        typed, framed = _framed(protocol, bodies)
         return _answered(deployed, protocol, section, typed, framed)
     out = b""
     for body in bodies:
@@ -356,6 +369,54 @@ def answer(
             return got
         out += got
     return out
+
+
+def answer_cut(
+    deployed: Deployment, protocol: str, section: Section, plants: Sequence[Plant], *, after: int
+) -> bytes | Refused:
+    """What a client puts together of events that each hold a part of their canaries.
+
+    Each canary is cut so many characters after its `@`.
+    """
+    heads, tails = zip(*(_cut(one, after) for one in plants), strict=True)
+    events = [event for pair in zip(write(heads), write(tails), strict=True) for event in pair]
+    typed, framed = _framed(protocol, events)
+    got = _answered(deployed, protocol, section, typed, framed)
+    if isinstance(got, Refused):
+        return got
+    read = [json.loads(line.removeprefix(b"data: ")) for line in got.splitlines() if line]
+    joined = [
+        head.get(path, "") + tail.get(path, "")
+        for head, tail in zip(map(_texts, read[::2]), map(_texts, read[1::2]), strict=True)
+        for path in {*head, *tail}
+    ]
+    return "\n".join(joined).encode()
+
+
+def _cut(one: Plant, after: int) -> tuple[Plant, Plant]:
+    value = str(one.value)
+    at = value.index("@") + after
+    return replace(one, value=value[:at]), replace(one, value=value[at:])
+
+
+def _texts(payload: object, path: tuple[str | int, ...] = ()) -> dict[tuple[str | int, ...], str]:
+    if isinstance(payload, str):
+        return {path: payload}
+    inner: Iterable[tuple[str | int, object]] = (
+        payload.items()
+        if isinstance(payload, dict)
+        else enumerate(payload)
+        if isinstance(payload, list)
+        else ()
+    )
+    return {p: text for key, value in inner for p, text in _texts(value, (*path, key)).items()}
+
+
+def _framed(protocol: str, events: Iterable[bytes]) -> tuple[tuple[bytes, bytes], list[bytes]]:
+    """How a protocol streams: the header that says so, and the events' bytes."""
+    if protocol.startswith(_LINES):
+        return NDJSON, [event + b"\n" for event in events]
+    return SSE, [b"data: " + event + b"\n\n" for event in events]
 
 
 _LINES = ("ollama.", "anthropic.batches")
@@ -385,14 +446,14 @@ def follow(
     root: Place,
     *,
     shape: Shape = plain,
-    every: bool = False,
+    alike: Callable[[Steps], Steps] | None = None,
 ) -> Fate:
-    """What becomes of the canaries of a section."""
-    is_answer = section.direction != "request"
-    plants = plant(root, shape=shape, answer=is_answer, every=every)
-    if is_answer:
-        return release(plants, partial(answer, deployed, protocol, section))
-    return release(plants, partial(ask, deployed, section))
+    """What becomes of the canaries of a section: one for all places that its map reads alike."""
+    usual = nearest if section.direction == "event" else wire
+    plants = plant(root, shape=shape, direction=section.direction, alike=alike or usual)
+    if section.direction == "request":
+        return release(plants, partial(ask, deployed, section))
+    return release(plants, partial(answer, deployed, protocol, section))
 
 
 # ── what was reviewed ────────────────────────────────────────────────────────────────────────────

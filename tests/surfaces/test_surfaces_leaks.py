@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TypeAlias
 
 import pytest
 from exchange_world import HOME
-from surfaces_catalogue import ANY, BYTES, INTEGERS, KEY, TEXT, Place, Section, load_catalogue
+from surfaces_catalogue import (
+    ANY,
+    BYTES,
+    INTEGERS,
+    KEY,
+    TEXT,
+    Place,
+    Section,
+    Steps,
+    load_catalogue,
+    read_protocol,
+    spell,
+)
 from surfaces_world import (
     Plant,
     Refused,
     Reviewed,
     Shape,
+    answer_cut,
     follow,
     form,
     guarded,
     hiding,
     inside,
     load_reviewed,
+    nearest,
     payloads,
     plain,
     plant,
     release,
     spaced,
+    whole,
+    wire,
     write,
 )
 
 from guardrail.exchange import Deployment
 
 CATALOGUE = load_catalogue()
+Alike: TypeAlias = Callable[[Steps], Steps] | None
 REVIEWED = load_reviewed()
 REQUESTS = [(p, s) for p, found in CATALOGUE.items() for s in found if s.direction == "request"]
 ANSWERS = [(p, s) for p, found in CATALOGUE.items() for s in found if s.direction != "request"]
@@ -47,10 +65,10 @@ def _hiding() -> Deployment:
     return hiding(Path(mkdtemp()))
 
 
-def _unreviewed(protocol: str, section: Section, *, shape: Shape, every: bool) -> list[str]:
+def _unreviewed(protocol: str, section: Section, *, shape: Shape, alike: Alike = None) -> list[str]:
     deployed = guarded() if section.direction == "request" else _hiding()
     root = CATALOGUE[protocol][section]
-    fate = follow(deployed, protocol, section, root, shape=shape, every=every)
+    fate = follow(deployed, protocol, section, root, shape=shape, alike=alike)
     return [
         str(one.surface)
         for one in fate.survivors
@@ -61,12 +79,56 @@ def _unreviewed(protocol: str, section: Section, *, shape: Shape, every: bool) -
 @pytest.mark.parametrize("shape", [plain, inside])
 @pytest.mark.parametrize(("protocol", "section"), REQUESTS, ids=_ids(REQUESTS))
 def test_no_canary_of_a_request_leaves(protocol: str, section: Section, shape: Shape) -> None:
-    assert _unreviewed(protocol, section, shape=shape, every=False) == []
+    assert _unreviewed(protocol, section, shape=shape) == []
 
 
 @pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
 def test_no_canary_of_an_answer_is_shown(protocol: str, section: Section) -> None:
-    assert _unreviewed(protocol, section, shape=spaced, every=False) == []
+    assert _unreviewed(protocol, section, shape=spaced) == []
+
+
+PIECEWISE = {
+    # protocol: fields whose strings a client joins over the events of a stream
+    "openai.chat": (
+        "choices[].delta.content choices[].delta.refusal choices[].delta.audio.transcript "
+        "choices[].delta.tool_calls[].function.arguments choices[].delta.function_call.arguments"
+    ),
+    "openai.completions": "choices[].text",
+    "openai.responses": "delta",
+    "anthropic.messages": "delta.text delta.thinking delta.partial_json",
+    "gemini.generate": "candidates[].content.parts[].text",
+    "ollama.chat": "message.content message.thinking",
+    "ollama.generate": "response thinking",
+    "cohere.chat": (
+        "delta.message.content.text delta.message.content.thinking delta.message.tool_plan "
+        "delta.message.tool_calls.function.arguments"
+    ),
+}
+ENCODED = {"<type=response.audio.delta>.delta"}
+"""Sound in base64, where no text can stand."""
+PIECES = [(protocol, path) for protocol, paths in PIECEWISE.items() for path in paths.split()]
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+@pytest.mark.parametrize("shape", [spaced, inside])
+@pytest.mark.parametrize(("protocol", "path"), PIECES)
+def test_no_canary_is_shown_by_the_pieces_of_a_stream(
+    protocol: str, path: str, shape: Shape, after: int
+) -> None:
+    ((section, root),) = [
+        (section, root)
+        for section, root in CATALOGUE[protocol].items()
+        if section.direction == "event"
+    ]
+    plants = plant(root, shape=shape, direction=section.direction)
+    pieces = [
+        one
+        for one in plants
+        if spell(wire(one.surface.steps)) == path and str(one.surface) not in ENCODED
+    ]
+    shown = answer_cut(_hiding(), protocol, section, pieces, after=after)
+    assert isinstance(shown, bytes)
+    assert [one for one in pieces if one.needle in shown] == []
 
 
 @pytest.mark.slow
@@ -75,13 +137,13 @@ def test_no_canary_of_an_answer_is_shown(protocol: str, section: Section) -> Non
 def test_no_canary_of_any_variant_of_a_request_leaves(
     protocol: str, section: Section, shape: Shape
 ) -> None:
-    assert _unreviewed(protocol, section, shape=shape, every=True) == []
+    assert _unreviewed(protocol, section, shape=shape, alike=whole) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
 def test_no_canary_of_any_variant_of_an_answer_is_shown(protocol: str, section: Section) -> None:
-    assert _unreviewed(protocol, section, shape=spaced, every=True) == []
+    assert _unreviewed(protocol, section, shape=spaced, alike=whole) == []
 
 
 def test_every_reviewed_survivor_still_survives() -> None:
@@ -99,7 +161,7 @@ def _survives(row: Reviewed) -> bool:
             section,
             CATALOGUE[protocol][section],
             shape=plain if row.direction == "request" else spaced,
-            every=True,
+            alike=whole,
         ).survivors
     )
 
@@ -122,9 +184,16 @@ def test_an_answer_that_policy_shows_in_clear_keeps_its_canaries(protocol: str) 
             assert len(fate.survivors) > fate.planted / 2
 
 
+def test_pieces_that_policy_shows_in_clear_are_put_together_again() -> None:
+    pieces = plant(_at("message", "content"), shape=spaced)
+    section = Section("event", "/api/chat")
+    shown = answer_cut(guarded(), "ollama.chat", section, pieces, after=1)
+    assert shown == b" canary0x@example.com "
+
+
 @pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
 def test_every_canary_of_an_answer_stands_in_its_payloads(protocol: str, section: Section) -> None:
-    plants = plant(CATALOGUE[protocol][section], shape=spaced, answer=True, every=True)
+    plants = plant(CATALOGUE[protocol][section], shape=spaced, direction=section.direction)
     assert release(plants, lambda flock: b"".join(write(flock))).survivors == plants
 
 
@@ -148,7 +217,7 @@ _ROOT = Place(
 
 
 def test_plants_of_different_variants_stand_in_different_objects() -> None:
-    grown = payloads(plant(_ROOT, every=True))
+    grown = payloads(plant(_ROOT))
     messages = [message for payload in grown for message in payload.get("messages", ())]
     assert sorted(message["role"][:6] for message in messages) == [
         "canary",
@@ -159,11 +228,14 @@ def test_plants_of_different_variants_stand_in_different_objects() -> None:
     assert [len(message) for message in messages if message["role"] in ("tool", "user")] == [2, 2]
 
 
-def test_one_path_of_many_variants_gets_one_canary_unless_every_variant_is_asked_for() -> None:
-    def contents(*, every: bool) -> int:
-        return sum(one.steps[-1] == "content" for one in plant(_ROOT, every=every))
-
-    assert (contents(every=False), contents(every=True)) == (1, 2)
+@pytest.mark.parametrize(("alike", "canaries"), [(wire, 1), (nearest, 2), (whole, 3)])
+def test_paths_that_are_alike_share_a_canary(
+    alike: Callable[[Steps], Steps], canaries: int
+) -> None:
+    text = "# request /x\na<type=b>.c<type=e>.d\ttext\na<type=f>.c<type=e>.d\ttext\na.c.d\ttext\n"
+    (root,) = read_protocol(text).values()
+    leaves = [one for one in plant(root, alike=alike) if one.steps[-1] == "d"]
+    assert len(leaves) == canaries
 
 
 def test_a_form_holds_text_keys_files_and_numbers() -> None:
@@ -171,7 +243,7 @@ def test_a_form_holds_text_keys_files_and_numbers() -> None:
 
 
 def test_one_refused_plant_hides_no_other() -> None:
-    plants = plant(_ROOT, every=True)
+    plants = plant(_ROOT)
     bad, leaking = plants[3], plants[4]
 
     def send(flock: Sequence[Plant]) -> bytes | Refused:
