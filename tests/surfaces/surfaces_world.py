@@ -46,9 +46,10 @@ from surfaces_catalogue import (
     variant,
 )
 
-from guardrail.exchange import ChunkReceived, Deployment, Door, Exchange, Reply
-from guardrail.protocols.maps import load_protocols
+from guardrail.exchange import ChunkReceived, Deployment, Door, Exchange, Reply, RequestReceived
+from guardrail.protocols.maps import GENERIC, load_protocols
 from guardrail.routing.routes import Route
+from guardrail.transform.vault import Vault
 
 _CANARY = re.compile(rb"canary(\d+)x")
 Shape: TypeAlias = Callable[[str], str]
@@ -326,8 +327,11 @@ def ask(deployed: Deployment, section: Section, plants: Sequence[Plant]) -> byte
     return out
 
 
-def _exchange(deployed: Deployment) -> Exchange:
-    return open_exchange(deployed, door=Door.TRANSPORT, target=deployed.routes[0])
+def _exchange(deployed: Deployment, *, known: Iterable[str] = ()) -> Exchange:
+    vault = Vault()
+    for original in known:
+        vault.allocate(entity="EMAIL_ADDRESS", word="EMAIL", original=original)
+    return open_exchange(deployed, door=Door.TRANSPORT, target=deployed.routes[0], vault=vault)
 
 
 _UNREADABLE = {"MEDIA": "media", "REMOTE_REFERENCE": "reference", "TOKENS": "tokens"}
@@ -355,16 +359,24 @@ def hiding(folder: Path) -> Deployment:
 
 
 def answer(
-    deployed: Deployment, protocol: str, section: Section, plants: Sequence[Plant]
+    deployed: Deployment,
+    protocol: str,
+    section: Section,
+    plants: Sequence[Plant],
+    *,
+    known: Sequence[str] = (),
 ) -> bytes | Refused:
-    """The bytes that a client gets of an answer, or of a stream of events, with these plants."""
+    """The bytes that a client gets of an answer, or of a stream of events, with these plants.
+
+    `known` are addresses that the conversation has placeholders for.
+    """
     bodies = write(plants)
     if section.direction == "event":
         typed, framed = _framed(protocol, bodies)
-        return _answered(deployed, protocol, section, typed, framed)
+        return _answered(deployed, protocol, section, typed, framed, known=known)
     out = b""
     for body in bodies:
-        got = _answered(deployed, protocol, section, JSON, [body])
+        got = _answered(deployed, protocol, section, JSON, [body], known=known)
         if isinstance(got, Refused):
             return got
         out += got
@@ -429,14 +441,57 @@ def _answered(
     section: Section,
     typed: tuple[bytes, bytes],
     chunks: Sequence[bytes],
+    *,
+    known: Sequence[str] = (),
 ) -> bytes | Refused:
-    known = load_protocols().get(protocol)
-    greeting = {"model": "gpt-5"} | dict.fromkeys(known.shape if known else (), "hello")
-    asked = post(json.dumps(greeting).encode(), path=section.operation)
-    story = tell(_exchange(deployed), asked, started(typed), *map(ChunkReceived, chunks), ENDED)
+    exchange = _exchange(deployed, known=known)
+    story = tell(exchange, _greeting(protocol, section), started(typed))
     assert story.forwards, story.lines
+    story = tell(exchange, *map(ChunkReceived, chunks), ENDED)
     codes = [record.code for record in story.records if record.code]
     return Refused(codes[0]) if codes else story.answer
+
+
+def _greeting(protocol: str, section: Section) -> RequestReceived:
+    """A request of a protocol in which there is nothing personal."""
+    known = load_protocols().get(protocol)
+    body = {"model": "gpt-5"} | dict.fromkeys(known.shape if known else (), "hello")
+    return post(json.dumps(body).encode(), path=section.operation)
+
+
+def is_mapped(protocol: str, section: Section) -> bool:
+    """Whether a protocol map, and not the generic one, reads an operation."""
+    story = tell(_exchange(guarded()), _greeting(protocol, section))
+    return story.records[0].protocol != GENERIC.name
+
+
+ORIGINAL = "alice@example.org"
+"""What a user said, and a placeholder stands for."""
+
+
+def named(canary: str) -> str:
+    """A string in which a model names the user's address."""
+    return f" {canary} [EMAIL_1] "
+
+
+def named_inside(canary: str) -> str:
+    """The same, in a string that is JSON."""
+    return json.dumps({"note": named(canary)})
+
+
+def restored(
+    deployed: Deployment, protocol: str, section: Section, plants: Sequence[Plant]
+) -> Fate:
+    """What becomes of plants that name an original: one survives where the original is put back."""
+
+    def send(flock: Sequence[Plant]) -> bytes | Refused:
+        got = answer(deployed, protocol, section, flock, known=(ORIGINAL,))
+        return got if isinstance(got, Refused) else b" ".join(_PUT_BACK.findall(got))
+
+    return release(plants, send)
+
+
+_PUT_BACK = re.compile(rb"canary\d+x(?=@example\.com " + ORIGINAL.encode() + rb")")
 
 
 def follow(

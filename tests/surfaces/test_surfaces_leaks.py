@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -35,12 +36,16 @@ from surfaces_world import (
     guarded,
     hiding,
     inside,
+    is_mapped,
     load_reviewed,
+    named,
+    named_inside,
     nearest,
     payloads,
     plain,
     plant,
     release,
+    restored,
     spaced,
     whole,
     wire,
@@ -131,6 +136,48 @@ def test_no_canary_is_shown_by_the_pieces_of_a_stream(
     assert [one for one in pieces if one.needle in shown] == []
 
 
+TOLD = {
+    # protocol: places where a model says what a tool is to do; nobody declared the tool
+    "openai.chat": r".*(tool_calls|function_call)\b.*\.(arguments|input)",
+    "openai.responses": (
+        r".*<type=(function_call|mcp_approval_request)>\.arguments"
+        r"|.*<type=custom_tool_call>\.input"
+        r"|.*<type=(local_)?shell_call>\.action.*\.(commands?\[\]|env\.\*)"
+        r"|.*<type=apply_patch_call>\.operation.*\.diff"
+        r"|.*<type=computer_call>\.actions?\b.*\.(text|keys\[\])"
+        r"|<type=response\.(function|mcp)_call_arguments\.(delta|done)>\.(delta|arguments)"
+        r"|<type=response\.custom_tool_call_input\.(delta|done)>\.(delta|input)"
+    ),
+    "anthropic.messages": r".*_use>\.input\.\*.*|.*<type=input_json_delta>\.partial_json",
+    "gemini.generate": r".*\.functionCall\.(args\.\*|partialArgs\[\]\.stringValue)",
+    "ollama.chat": r".*\.tool_calls\[\]\.function\.arguments\.\*",
+    "cohere.chat": r".*\.tool_calls\b.*\.function\.arguments",
+}
+ECHO = "instructions"
+"""Where an answer repeats what the client said, its earlier calls of tools among it."""
+SPEAKING = [(protocol, section) for protocol, section in ANSWERS if protocol in TOLD]
+
+
+@pytest.mark.parametrize("shape", [named, named_inside])
+@pytest.mark.parametrize(("protocol", "section"), SPEAKING, ids=_ids(SPEAKING))
+def test_no_original_is_put_back_where_a_tool_is_told_what_to_do(
+    protocol: str, section: Section, shape: Shape
+) -> None:
+    if not is_mapped(protocol, section):
+        pytest.skip(f"no map reads {protocol} yet: all text is the reader's")
+    root = CATALOGUE[protocol][section]
+    plants = plant(root, shape=shape, direction=section.direction, alike=nearest)
+    told = [
+        one
+        for one in plants
+        if re.fullmatch(TOLD[protocol], str(one.surface)) and ECHO not in one.steps
+    ]
+    assert told
+    assert [
+        str(one.surface) for one in restored(guarded(), protocol, section, told).survivors
+    ] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [plain, inside])
 @pytest.mark.parametrize(("protocol", "section"), REQUESTS, ids=_ids(REQUESTS))
@@ -176,12 +223,21 @@ def test_every_canary_of_a_request_reaches_a_local_model(protocol: str, section:
     assert (len(fate.survivors), fate.refused) == (fate.planted, [])
 
 
-@pytest.mark.parametrize("protocol", ["anthropic.messages", "openai.responses", "ollama.chat"])
+@pytest.mark.parametrize("protocol", ["openai.chat", "cohere.chat", "ollama.chat"])
 def test_an_answer_that_policy_shows_in_clear_keeps_its_canaries(protocol: str) -> None:
     for section, root in CATALOGUE[protocol].items():
         if section.direction != "request":
             fate = follow(guarded(), protocol, section, root, shape=spaced)
             assert len(fate.survivors) > fate.planted / 2
+
+
+def test_an_original_is_put_back_where_the_reader_is_told() -> None:
+    section = Section("response", "/v1/chat/completions")
+    plants = plant(CATALOGUE["openai.chat"][section], shape=named, direction="response")
+    fate = restored(guarded(), "openai.chat", section, plants)
+    put_back = {spell(wire(one.surface.steps)) for one in fate.survivors}
+    assert "choices[].message.content" in put_back
+    assert "choices[].message.tool_calls[].function.arguments" not in put_back
 
 
 def test_pieces_that_policy_shows_in_clear_are_put_together_again() -> None:
@@ -193,7 +249,8 @@ def test_pieces_that_policy_shows_in_clear_are_put_together_again() -> None:
 
 @pytest.mark.parametrize(("protocol", "section"), ANSWERS, ids=_ids(ANSWERS))
 def test_every_canary_of_an_answer_stands_in_its_payloads(protocol: str, section: Section) -> None:
-    plants = plant(CATALOGUE[protocol][section], shape=spaced, direction=section.direction)
+    root = CATALOGUE[protocol][section]
+    plants = plant(root, shape=spaced, direction=section.direction, alike=nearest)
     assert release(plants, lambda flock: b"".join(write(flock))).survivors == plants
 
 
