@@ -87,6 +87,15 @@ ensure() {
     digest "$1" >".venv/$1.installed"
 }
 
+# Adds the SDKs whose types and behaviour are tested. Without them those tests are skipped, and say so.
+ensure_clients() {
+    [ "$(cat .venv/clients.installed 2>/dev/null)" = "$(digest clients)" ] && return
+    say "Installing requirements/clients.lock into .venv (once)"
+    pip_install "$(grep -c '^[a-z].*==' requirements/clients.lock)" \
+        --no-deps --require-hashes -r requirements/clients.lock
+    digest clients >.venv/clients.installed
+}
+
 # Adds what tests of Spark and Ray need. Without it they are skipped, and say so.
 ensure_batch() {
     if [ ! -f requirements/batch.lock ]; then
