@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +22,8 @@ CHAT = "/v1/chat/completions"
 JSON = b"application/json"
 SSE = b"text/event-stream"
 Pairs = tuple[tuple[bytes, bytes], ...]
+Model = Iterable[bytes] | Callable[[bytes], Iterable[bytes]]
+"""The pieces of an answer, or what makes them of the body that the app got."""
 
 PLANTED: Mapping[str, tuple[str, str]] = {
     # id: (value that must not leave, text that holds it)
@@ -116,7 +118,12 @@ def _unescaped(text: str) -> str:
     return text
 
 
-def ask(
+def ask(body: object = None, **options: Any) -> Seen:
+    """Puts one request through the middleware; `options` are those of `pass_through`."""
+    return asyncio.run(pass_through(body, **options))
+
+
+async def pass_through(
     body: object = None,
     *,
     raw: bytes | None = None,
@@ -125,11 +132,15 @@ def ask(
     query: bytes = b"",
     method: str = "POST",
     headers: Pairs = (),
-    answer: Iterable[bytes] = (b"{}",),
+    answer: Model = (b"{}",),
     answer_headers: Pairs = ((b"content-type", JSON),),
     guarded: Built | None = None,
+    bare: bool = False,
 ) -> Seen:
-    """Puts one request through the middleware to an app that gives `answer`."""
+    """Puts one request through the middleware to an app that gives `answer`.
+
+    `bare`: to the app alone, with no guard around it.
+    """
     seen = Seen()
     data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
 
@@ -138,7 +149,7 @@ def ask(
         seen.sent += (await receive())["body"]
         start = {"type": "http.response.start", "status": 200, "headers": list(answer_headers)}
         await send(start)
-        for chunk in answer:
+        for chunk in answer(seen.sent) if callable(answer) else answer:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -161,7 +172,7 @@ def ask(
         "headers": [(b"content-type", content_type), *headers],
     }
     with suppress(Torn):  # the server closes the connection: the client sees no end
-        asyncio.run(Guardrail(app, guarded or usual())(scope, receive, send))
+        await (app if bare else Guardrail(app, guarded or usual()))(scope, receive, send)
     return seen
 
 
