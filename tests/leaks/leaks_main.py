@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from leaks_table import STEPS, Report, Row, measure, summary, tables
@@ -25,8 +26,8 @@ PAGES = ((ROOT / "README.md", summary), (ROOT / "docs" / "leaks.md", tables))
 BEGIN, END = "<!-- leaks -->\n", "\n<!-- end -->"
 
 
-def main() -> int:
-    """The command."""
+def main(arguments: Sequence[str], *, measured: Callable[[], Report]) -> int:
+    """Writes what was measured, as the arguments ask for; gives the exit status."""
     parser = argparse.ArgumentParser(
         prog="scripts/leaks",
         description=__doc__,
@@ -36,8 +37,8 @@ def main() -> int:
     form.add_argument("--json", action="store_true", help="one JSON document")
     form.add_argument("--markdown", action="store_true", help="the tables of docs/leaks.md")
     form.add_argument("--write", action="store_true", help="put them into docs/leaks.md, README.md")
-    options = parser.parse_args()
-    report = _measured()
+    options = parser.parse_args(arguments)
+    report = measured()
     if options.json:
         print(json.dumps(report.document(), indent=1))
     elif options.markdown:
@@ -57,7 +58,8 @@ def filled(page: str, text: str) -> str:
     return f"{head}{begin}{text}{end}{tail}"
 
 
-def _measured() -> Report:
+def measure_apart() -> Report:
+    """Measures with a bar for who watches, and leaves no audit log or policy behind."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
@@ -66,7 +68,7 @@ def _measured() -> Report:
             *columns, console=console, disable=not console.is_terminal, transient=True
         ) as progress,
     ):
-        tempfile.tempdir = folder  # audit logs and policies of this run go with it
+        tempfile.tempdir = folder
         task = progress.add_task("places", total=STEPS)
         return measure(lambda: progress.advance(task))
 
@@ -96,4 +98,4 @@ def _verdict(row: Row) -> Text:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:], measured=measure_apart))
