@@ -114,22 +114,30 @@ _ASKED = {"chat": "user", "completions": "prompt", "responses": "input", "messag
 _TOKEN = re.compile(r"\[[A-Z]+_[0-9]+\]")
 
 
+_FILLER = "lorem ipsum dolor sit amet, consectetur adipisci elit"
+
+
 def talk(
     voice: Voice,
     prompt: str,
     says: Callable[[str], str],
     *,
     size: int,
+    woven: bool = False,
     guarded: Built | None = None,
 ) -> Seen:
-    """Asks with `prompt`; the model makes what it says of the body that reached it."""
+    """Asks with `prompt`; the model makes what it says of the body that reached it.
+
+    `woven`: it streams another output between the pieces of this one.
+    """
+    beside = (json.dumps({"x": _FILLER}) if voice.tool else _FILLER) if woven else ""
     position = POSITIONS[f"{voice.protocol}: {_ASKED[voice.protocol]}"]
     body = position.body(prompt)
     assert isinstance(body, dict)
     return ask(
         {**body, "stream": bool(size)},
         path=voice.path,
-        answer=lambda sent: voice.answer(says(sent.decode()), size=size),
+        answer=lambda sent: voice.answer(says(sent.decode()), size=size, beside=beside),
         answer_headers=headers(size),
         guarded=guarded,
     )
@@ -141,23 +149,23 @@ _SHOWN_BY_DEFAULT = frozenset({"email", "phone", "iban"})
 _NEVER_SHOWN = ("card", "key")
 
 
-def try_new(voice: Voice, *, size: int, prompt: str) -> str:
+def try_new(voice: Voice, *, size: int, prompt: str = "hello", woven: bool = False) -> str:
     """Gives whether data that the model made up, and policy masks, reaches the client."""
     cases = [(usual(), name) for name in _NEVER_SHOWN]
     cases += [(masking(), name) for name in (*_NEVER_SHOWN, *sorted(_SHOWN_BY_DEFAULT))]
-    return worst(_new(voice, PLANTED[name], built_, size, prompt) for built_, name in cases)
 
+    def one(guarded: Built, name: str) -> str:
+        value, text = PLANTED[name]
+        said = json.dumps({"note": text}) if voice.tool else text
+        seen = talk(voice, prompt, lambda _: said, size=size, woven=woven, guarded=guarded)
+        if seen.status != 200:
+            return f"refused {seen.status}"
+        heard = voice.heard(seen.answer, size=size)
+        if shows(value, seen.answer, heard):
+            return LEAK
+        return FINE if "REDACTED]" in heard and seen.ended else WRONG
 
-def _new(voice: Voice, planted: tuple[str, str], guarded: Built, size: int, prompt: str) -> str:
-    value, text = planted
-    said = json.dumps({"note": text}) if voice.tool else text
-    seen = talk(voice, prompt, lambda _: said, size=size, guarded=guarded)
-    if seen.status != 200:
-        return f"refused {seen.status}"
-    heard = voice.heard(seen.answer, size=size)
-    if shows(value, seen.answer, heard):
-        return LEAK
-    return FINE if "REDACTED]" in heard and seen.ended else WRONG
+    return worst(one(guarded, name) for guarded, name in cases)
 
 
 _OWN = "write to alice@example.com and ring +49 30 901820"
@@ -171,9 +179,9 @@ def _quoting(voice: Voice) -> Callable[[str], str]:
     return says
 
 
-def try_own(voice: Voice, *, size: int) -> str:
+def try_own(voice: Voice, *, size: int, woven: bool = False) -> str:
     """Gives whether the caller's own values come back in what the model says."""
-    seen = talk(voice, _OWN, _quoting(voice), size=size, guarded=trusting())
+    seen = talk(voice, _OWN, _quoting(voice), size=size, woven=woven, guarded=trusting())
     heard = voice.heard(seen.answer, size=size)
     if shows("alice@example.com", seen.sent or b""):
         return LEAK
@@ -323,39 +331,41 @@ class Probe:
         return f"{self.voice.id}: {self.name}"
 
 
-_NEW = "new data, harmless prompt"
-_NEW_BESIDE = "new data, personal prompt"
-_BACK = "own value restored"
-_FOREIGN = "own value, a tool not declared"
+NEW = "new data, harmless prompt"
+NEW_BESIDE = "new data, personal prompt"
+NEW_WOVEN = "new data, woven"
+BACK = "own value restored"
+BACK_WOVEN = "own value restored, woven"
+FOREIGN = "own value, a tool not declared"
 
 _SPOKEN: Mapping[tuple[str, str], tuple[str, ...]] = {
     # at the peers, whole / streamed
-    (_NEW, "chat: text"): (
+    (NEW, "chat: text"): (
         "ok / ok, one chunk (scope both)",
         "ok / ok",
         "ok (switched on) / LEAK",
         "LEAK / LEAK",
     ),
-    (_NEW_BESIDE, "chat: text"): (
+    (NEW_BESIDE, "chat: text"): (
         "ok / ok, one chunk (scope both)",
         "ok / ok",
         "ok (switched on) / LEAK (card)",
         "LEAK / LEAK",
     ),
-    (_NEW, "chat: tool arguments"): (
+    (NEW, "chat: tool arguments"): (
         "LEAK / ok (scope both)",
         "ok / LEAK",
         "ok (switched on) / LEAK",
         "LEAK / LEAK",
     ),
-    (_NEW_BESIDE, "chat: tool arguments"): (
+    (NEW_BESIDE, "chat: tool arguments"): (
         "LEAK / ok (scope both)",
         "ok / LEAK",
         "ok (switched on) / LEAK (card)",
         "LEAK / LEAK",
     ),
-    (_BACK, "chat: text"): ("ok (scope input)", "one-way", "ok / ok", "ok / ok"),
-    (_BACK, "chat: tool arguments"): ("WRONG / ok", "one-way", "ok / ok", "ok / ok"),
+    (BACK, "chat: text"): ("ok (scope input)", "one-way", "ok / ok", "ok / ok"),
+    (BACK, "chat: tool arguments"): ("WRONG / ok", "one-way", "ok / ok", "ok / ok"),
 }
 
 
@@ -368,22 +378,31 @@ def try_probe(probe: Probe, size: int) -> str:
 def _probes() -> Iterator[Probe]:
     for voice in VOICES.values():
         runs: dict[str, Callable[..., str]] = {
-            _NEW: partial(try_new, voice, prompt="hello"),
-            _NEW_BESIDE: partial(try_new, voice, prompt="write to bob@example.org"),
+            NEW: partial(try_new, voice),
+            NEW_BESIDE: partial(try_new, voice, prompt="write to bob@example.org"),
+            NEW_WOVEN: partial(try_new, voice, woven=True),
         }
         if not voice.signed:
-            runs[_BACK] = partial(try_own, voice)
+            runs[BACK] = partial(try_own, voice)
+            runs[BACK_WOVEN] = partial(try_own, voice, woven=True)
         if voice.tool:
-            runs[_FOREIGN] = partial(try_foreign_tool, voice)
+            runs[FOREIGN] = partial(try_foreign_tool, voice)
         for name, run in runs.items():
             peers = _SPOKEN.get((name, voice.id), ())
-            yield Probe(voice=voice, name=name, run=run, peers=peers)
+            yield Probe(
+                voice=voice,
+                name=name,
+                run=run,
+                peers=peers,
+                sizes=_STREAMED if name in (NEW_WOVEN, BACK_WOVEN) else _BOTH,
+            )
     for name, (run, peers, sizes) in _SINGLE.items():
         yield Probe(voice=VOICES["chat: text"], name=name, run=run, peers=peers, sizes=sizes)
 
 
 _BOTH = (0, PIECE)
 _ONCE = (0,)
+_STREAMED = (PIECE,)
 _SINGLE: Mapping[str, tuple[Callable[..., str], tuple[str, ...], tuple[int, ...]]] = {
     # name: (run, the peers, sizes)
     "two e-mails in two messages, the first quoted": (

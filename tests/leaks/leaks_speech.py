@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -41,29 +42,76 @@ class Voice:
         """Where it is asked for."""
         return PATHS[self.protocol]
 
-    def answer(self, text: str, *, size: int) -> Iterator[bytes]:
-        """Gives the bytes of an answer that says `text`, in pieces of `size`; 0: as a whole."""
+    def answer(self, text: str, *, size: int, beside: str = "") -> Iterator[bytes]:
+        """Gives the bytes of an answer that says `text`, in pieces of `size`; 0: as a whole.
+
+        Events of a second output, which says `beside`, come between those of the first.
+        """
         if not size:
             yield json.dumps(self.says(text)).encode()
             return
-        for event in self.events([text[at : at + size] for at in range(0, len(text), size)]):
+        first, second = (list(self.events(_cut(said, size))) for said in (text, beside))
+        woven = _woven(first, map(_moved, second)) if beside else first
+        for event in woven:
             kind = f"event: {event['type']}\n" if "type" in event else ""
             yield f"{kind}data: {json.dumps(event)}\n\n".encode()
         if self.protocol in ("chat", "completions"):
             yield b"data: [DONE]\n\n"
 
     def heard(self, answer: bytes, *, size: int) -> str:
-        """Gives the text that a client reads in an answer."""
+        """Gives the text that a client reads in the first output of an answer."""
         if not size:
             return _text(json.loads(answer), self.whole)
         lines = answer.decode().splitlines()
         events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
-        return "".join(_text(event, self.piece) for event in events)
+        return "".join(_text(event, self.piece) for event in events if not _is_moved(event))
 
 
 def headers(size: int) -> Pairs:
     """Gives the headers of an answer in pieces of `size`, or of a whole one."""
     return ((b"content-type", SSE if size else JSON),)
+
+
+def _cut(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+_NUMBERS = frozenset({"index", "output_index"})
+_IDS = frozenset({"id", "item_id", "call_id"})
+_ENDS = frozenset({"message_delta", "message_stop", "response.completed"})
+_ONCE = _ENDS | {"message_start"}
+"""Kinds of events that speak of the whole answer, at its end or at all."""
+
+
+def _woven(
+    first: Iterable[dict[str, object]], second: Iterable[dict[str, object]]
+) -> Iterator[dict[str, object]]:
+    first = list(first)
+    body = [event for event in first if event.get("type") not in _ENDS]
+    other = [event for event in second if event.get("type") not in _ONCE]
+    for pair in zip_longest(body, other):
+        yield from (event for event in pair if event is not None)
+    yield from (event for event in first if event.get("type") in _ENDS)
+
+
+def _moved(event: Any) -> Any:
+    """The event as it would be of the second output."""
+    if isinstance(event, list):
+        return list(map(_moved, event))
+    if not isinstance(event, dict):
+        return event
+    return {
+        key: 1 if key in _NUMBERS else f"{value}_2" if key in _IDS else _moved(value)
+        for key, value in event.items()
+    }
+
+
+def _is_moved(event: Any) -> bool:
+    if isinstance(event, list):
+        return any(map(_is_moved, event))
+    return isinstance(event, dict) and any(
+        (key in _NUMBERS and value == 1) or _is_moved(value) for key, value in event.items()
+    )
 
 
 def _text(value: Any, place: Place) -> str:

@@ -145,8 +145,11 @@ def _beyond(rows: Iterable[Row]) -> int:
 
 
 def _bad_beyond(report: Report) -> str:
-    names = [f"{row.protocol}, {row.name} ({_both(row)})" for row in report.bad if not row.peers]
-    return f"Not right yet: {'; '.join(names)}" if names else "None leaks or comes out wrong"
+    places = dict.fromkeys(row.protocol for row in report.bad if not row.peers)
+    number = _beyond(report.bad)
+    if not number:
+        return "None leaks or comes out wrong"
+    return f"{number} of them leak or come out wrong, in {', '.join(places)}"
 
 
 def _gathered(rows: Sequence[Row]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,20 @@ import pytest
 from leaks_main import PAGES, filled, main
 from leaks_oracle import shows
 from leaks_positions import PEERS, POSITIONS
-from leaks_probes import PROBES, is_bad, judge_request, try_position, try_probe, worst
+from leaks_probes import (
+    BACK,
+    BACK_WOVEN,
+    FOREIGN,
+    NEW_WOVEN,
+    PIECE,
+    PROBES,
+    is_bad,
+    judge_request,
+    try_position,
+    try_probe,
+    worst,
+)
+from leaks_speech import VOICES
 from leaks_table import STEPS, Report, Row, measure, summary, tables
 from leaks_world import PLANTED, Seen, ask
 
@@ -22,11 +36,27 @@ from guardrail.protocols.maps import load_protocols
 MAIN = Path(__file__).parent / "leaks_main.py"
 
 WITHOUT_A_MAP = {
-    # probe: the protocol by whose fields alone guardrail can tell a tool from a reader
-    "responses: tool arguments: own value, a tool not declared": "openai.responses",
-    "messages: text: own value restored": "anthropic.messages",
-    "messages: tool arguments: own value restored": "anthropic.messages",
+    # protocol: answers and questions that guardrail can only get right by the protocol's own fields
+    "openai.responses": [
+        ("responses: text", NEW_WOVEN),
+        ("responses: text", BACK_WOVEN),
+        ("responses: tool arguments", NEW_WOVEN),
+        ("responses: tool arguments", BACK_WOVEN),
+        ("responses: tool arguments", FOREIGN),
+        ("responses: reasoning summary", NEW_WOVEN),
+        ("responses: reasoning summary", BACK_WOVEN),
+    ],
+    "anthropic.messages": [
+        ("messages: text", NEW_WOVEN),
+        ("messages: text", BACK),
+        ("messages: text", BACK_WOVEN),
+        ("messages: tool arguments", NEW_WOVEN),
+        ("messages: tool arguments", BACK),
+        ("messages: tool arguments", BACK_WOVEN),
+        ("messages: thinking", NEW_WOVEN),
+    ],
 }
+"""A protocol leaves this table with its map: the test below then expects the right answer."""
 
 
 @pytest.mark.parametrize("planted", PLANTED)
@@ -48,10 +78,10 @@ def test_without_the_guard_every_position_leaks(position: str) -> None:
 def test_an_answer_leaks_nothing_and_says_what_it_should(
     probe: str, size: int, request: pytest.FixtureRequest
 ) -> None:
-    needed = WITHOUT_A_MAP.get(probe)
-    if needed and needed not in load_protocols():
-        reason = f"there is no map of {needed} yet"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    for needed in WITHOUT_A_MAP.keys() - load_protocols().keys():
+        if probe in map(": ".join, WITHOUT_A_MAP[needed]):
+            reason = f"there is no map of {needed} yet"
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     assert not is_bad(try_probe(PROBES[probe], size))
 
 
@@ -80,6 +110,20 @@ def test_the_oracle_reads_what_somebody_with_patience_could(how: str) -> None:
 def test_the_oracle_sees_nothing_in_what_is_protected() -> None:
     sent = b'{"content":"write to [EMAIL_1], card [CARD REDACTED]"}'
     assert not any(shows(value, sent) for value, _ in PLANTED.values())
+
+
+@pytest.mark.parametrize("voice", VOICES)
+@pytest.mark.parametrize(
+    ("size", "woven"), [(0, False), (PIECE, False), (1, True), (PIECE, True)], ids=str
+)
+def test_without_the_guard_a_client_hears_every_word(voice: str, size: int, woven: bool) -> None:
+    speaker = VOICES[voice]
+    said = json.dumps({"note": "pay with 4111 1111 1111 1111 now"})
+    beside = json.dumps({"x": "lorem ipsum"}) if woven else ""
+    answer = b"".join(speaker.answer(said, size=size, beside=beside))
+    assert speaker.heard(answer, size=size) == said
+    events = [event for event in answer.split(b"\n\n") if re.search(rb'index": 1\b', event)]
+    assert bool(events) == woven
 
 
 @pytest.mark.parametrize(
@@ -159,7 +203,7 @@ def test_a_leak_is_shown_and_counted_whether_or_not_peers_were_measured() -> Non
     assert told.document()["ok"] is False
     assert "| places of a request | 1 | **1** | 0 | 1 | 0 | 1 |" in summary(told)
     assert (
-        "in 2 more places and by 0 more questions. Not right yet: chat, note (ok / **WRONG**)."
+        "in 2 more places and by 0 more questions. 1 of them leak or come out wrong, in chat."
         in summary(told)
     )
     assert "| chat | user | **LEAK** | ok | **LEAK** / ok | one-way | **WRONG** person |" in tables(
