@@ -56,7 +56,7 @@ def judge_request(seen: Seen, value: str) -> str:
         return f"refused {seen.status}" if 400 <= seen.status < 600 else WRONG
     if seen.headers.get(b"x-guardrail-treatment") == b"local":
         return LOCAL if json.loads(seen.sent)["model"] == "llama3" else LEAK
-    if shows(value, seen.sent, seen.query, seen.path):
+    if seen.reached(value):
         return LEAK
     return FINE if seen.status == 200 else WRONG
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from leaks_oracle import shows
 from starlette.types import Message, Receive, Scope, Send
 
 from guardrail.asgi.middleware import Guardrail
@@ -105,17 +106,8 @@ class Seen:
         return self.headers.get(b"x-guardrail-treatment") != b"local" and self.reached(value)
 
     def reached(self, value: str) -> bool:
-        """Whether the app can read `value`, as it stands or behind two layers of JSON escapes."""
-        body = self.sent or b""
-        texts = [body.decode(errors="replace"), self.query.decode(), self.path]
-        texts += [_unescaped(text) for text in texts]
-        return any(value in text for text in texts)
-
-
-def _unescaped(text: str) -> str:
-    for _ in range(2):
-        text = text.encode("latin-1", "backslashreplace").decode("unicode_escape", "replace")
-    return text
+        """Whether the app can read `value`, however it is written."""
+        return shows(value, self.sent or b"", self.query, self.path)
 
 
 def ask(body: object = None, **options: Any) -> Seen:
