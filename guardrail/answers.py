@@ -399,7 +399,8 @@ class EventAnswer:
             if key in self._ended or any(key[: len(over)] == over for over in self._over):
                 raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
             is_json = leaf.action is Action.JSON_TEXT
-            tool = self._tool_of(payload, leaf) if is_json else None
+            to_tool = is_json or leaf.action is Action.ARGUMENT
+            tool = self._tool_of(payload, leaf) if to_tool else None
             if tool == "":
                 tool = self._tools.get(key[:-1], "")
             rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))

@@ -603,7 +603,7 @@ class Exchange:
         if media == "text/event-stream":
             self._streams_events = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing)
-        if media in ("application/x-ndjson", "application/jsonl", "application/ndjson"):
+        if media in _LINES:
             self._streams_events = self._streams_lines = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
         if (media.startswith("text/") and media != "text/json") or media in _TEXTS:
@@ -774,6 +774,10 @@ _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]
 
 
 _UTF8 = re.compile(r"charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*(?:;|$)")
+_LINES = frozenset(
+    f"application/{name}" for name in "x-ndjson ndjson jsonl x-jsonl jsonlines".split()
+)
+"""Types of answers that are one JSON value a line."""
 _PICTURES = ("image/", "audio/", "video/", "font/")
 """Types of answers that hold no text, to requests that carried nothing."""
 _TEXTS = frozenset(

@@ -216,7 +216,7 @@ def _is_text(leaf: Leaf) -> bool:
 
 
 def _unit(leaf: Leaf) -> TextUnit:
-    identifier = leaf.action in _FIXED or leaf.action in (Action.IDENTIFIER, Action.LINK)
+    identifier = leaf.action in (Action.IDENTIFIER, Action.STRUCTURE, Action.LINK)
     spaced = leaf.action is Action.PARTICIPANT  # who has to write `Erika_Mustermann`
     return TextUnit(
         pointer=leaf.pointer,

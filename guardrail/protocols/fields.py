@@ -188,7 +188,6 @@ def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
 
 _OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED, Action.SECRET})
 _DATA_URL = re.compile(r"\s*data:[^,\s]{0,256}?(?P<base64>;\s{0,8}base64)?,", re.IGNORECASE)
-_LINK = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]{1,15}:", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}\s*")
 _SIGNED = re.compile(r"[A-Za-z0-9+/_=-]+")
 _STANDARD = str.maketrans("-_", "+/")
@@ -244,7 +243,7 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
             action = action or Action.TEXT
             yield Leaf(path, value.lexeme, action, declared=declared, number=True, piece=piece)
     elif isinstance(value, dict | list):
-        if action in _OPAQUE and not (fields and fields.children):
+        if action in _OPAQUE and not (fields and (fields.children or fields.below)):
             yield Leaf(path, "", action, declared=True)
         elif action is Action.PERSON_ID:
             yield Leaf(path, dump_json(value), action, declared=True)
@@ -277,12 +276,10 @@ def _is_signed(text: str) -> bool:
 
 
 def _said(text: str) -> str | None:
-    """The text that a string holds in base64, a link itself, None for anything else."""
-    if _LINK.match(text):
-        return text
+    """The text that a string holds in base64; None if that is no text; else, as a link, itself."""
     data = _DATA_URL.match(text)
     if data is None:
-        return _decoded(text) if _SIGNED.fullmatch(text.strip()) else None
+        return _decoded(text) if _SIGNED.fullmatch(text.strip()) else text
     rest = text[data.end() :]
     return _decoded(rest) if data["base64"] else _legible(unquote_to_bytes(rest))
 
@@ -309,9 +306,9 @@ def _legible(raw: bytes) -> str | None:
 
 def _spelled(text: str, like: str) -> str:
     """A text in the form in which `_said` read it."""
-    if _LINK.match(like):
-        return text
     data = _DATA_URL.match(like)
+    if data is None and not _SIGNED.fullmatch(like.strip()):
+        return text
     if data and not data["base64"]:
         return like[: data.end()] + quote(text)
     rest = like[data.end() :] if data else like

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from leaks_oracle import shows
 from starlette.types import Message, Receive, Scope, Send
 
 from guardrail.asgi.middleware import Guardrail
@@ -22,6 +23,8 @@ CHAT = "/v1/chat/completions"
 JSON = b"application/json"
 SSE = b"text/event-stream"
 Pairs = tuple[tuple[bytes, bytes], ...]
+Model = Iterable[bytes] | Callable[[bytes], Iterable[bytes]]
+"""The pieces of an answer, or what makes them of the body that the app got."""
 
 PLANTED: Mapping[str, tuple[str, str]] = {
     # id: (value that must not leave, text that holds it)
@@ -103,20 +106,16 @@ class Seen:
         return self.headers.get(b"x-guardrail-treatment") != b"local" and self.reached(value)
 
     def reached(self, value: str) -> bool:
-        """Whether the app can read `value`, as it stands or behind two layers of JSON escapes."""
-        body = self.sent or b""
-        texts = [body.decode(errors="replace"), self.query.decode(), self.path]
-        texts += [_unescaped(text) for text in texts]
-        return any(value in text for text in texts)
+        """Whether the app can read `value`, however it is written."""
+        return shows(value, self.sent or b"", self.query, self.path)
 
 
-def _unescaped(text: str) -> str:
-    for _ in range(2):
-        text = text.encode("latin-1", "backslashreplace").decode("unicode_escape", "replace")
-    return text
+def ask(body: object = None, **options: Any) -> Seen:
+    """Puts one request through the middleware; `options` are those of `pass_through`."""
+    return asyncio.run(pass_through(body, **options))
 
 
-def ask(
+async def pass_through(
     body: object = None,
     *,
     raw: bytes | None = None,
@@ -125,11 +124,15 @@ def ask(
     query: bytes = b"",
     method: str = "POST",
     headers: Pairs = (),
-    answer: Iterable[bytes] = (b"{}",),
+    answer: Model = (b"{}",),
     answer_headers: Pairs = ((b"content-type", JSON),),
     guarded: Built | None = None,
+    bare: bool = False,
 ) -> Seen:
-    """Puts one request through the middleware to an app that gives `answer`."""
+    """Puts one request through the middleware to an app that gives `answer`.
+
+    `bare`: to the app alone, with no guard around it.
+    """
     seen = Seen()
     data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
 
@@ -138,7 +141,7 @@ def ask(
         seen.sent += (await receive())["body"]
         start = {"type": "http.response.start", "status": 200, "headers": list(answer_headers)}
         await send(start)
-        for chunk in answer:
+        for chunk in answer(seen.sent) if callable(answer) else answer:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -161,7 +164,7 @@ def ask(
         "headers": [(b"content-type", content_type), *headers],
     }
     with suppress(Torn):  # the server closes the connection: the client sees no end
-        asyncio.run(Guardrail(app, guarded or usual())(scope, receive, send))
+        await (app if bare else Guardrail(app, guarded or usual()))(scope, receive, send)
     return seen
 
 

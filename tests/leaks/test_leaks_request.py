@@ -1,4 +1,4 @@
-"""Personal data in every position of a request; the app behind must never be able to read it."""
+"""Personal data in every kind of body, disguise and envelope; the app must never read it."""
 
 from __future__ import annotations
 
@@ -6,122 +6,15 @@ import json
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from leaks_positions import call, message
 from leaks_world import PLANTED, ask, built, chat, tables, usual
 
 from guardrail.errors import ConfigError
 from guardrail.transport import GuardrailTransport
-
-
-def _message(**fields: object) -> dict[str, object]:
-    return {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}, fields]}
-
-
-def _call(**function: object) -> dict[str, object]:
-    call = {"id": "call_1", "type": "function", "function": {"name": "look_up", **function}}
-    return _message(role="assistant", content=None, tool_calls=[call])
-
-
-def _tool(**function: object) -> dict[str, object]:
-    return chat("hello", tools=[{"type": "function", "function": {"name": "f", **function}}])
-
-
-POSITIONS: dict[str, Callable[[str], object]] = {
-    "user": chat,
-    "system": lambda t: _message(role="system", content=t),
-    "developer": lambda t: _message(role="developer", content=t),
-    "assistant": lambda t: _message(role="assistant", content=t),
-    "unknown role": lambda t: _message(role="critic", content=t),
-    "text part": lambda t: chat([{"type": "text", "text": t}]),
-    "unknown part": lambda t: chat([{"type": "note", "note": {"body": t}}]),
-    "refusal": lambda t: _message(role="assistant", refusal=t),
-    "refusal part": lambda t: _message(
-        role="assistant", content=[{"type": "refusal", "refusal": t}]
-    ),
-    "reasoning": lambda t: _message(role="assistant", content="", reasoning_content=t),
-    "tool result": lambda t: _message(role="tool", tool_call_id="call_1", content=t),
-    "tool result parts": lambda t: _message(
-        role="tool", tool_call_id="call_1", content=[{"type": "text", "text": t}]
-    ),
-    "tool result json": lambda t: _message(
-        role="tool", tool_call_id="call_1", content=json.dumps({"note": t})
-    ),
-    "tool arguments": lambda t: _call(arguments=json.dumps({"note": t})),
-    "tool arguments list": lambda t: _call(arguments=json.dumps({"notes": [[t]]})),
-    "tool arguments key": lambda t: _call(arguments=json.dumps({t: 1})),
-    "tool arguments no json": lambda t: _call(arguments=t),
-    "tool arguments cut": lambda t: _call(arguments=json.dumps({"note": t})[:-1]),
-    "function call": lambda t: _message(
-        role="assistant", function_call={"name": "f", "arguments": json.dumps({"note": t})}
-    ),
-    "custom tool input": lambda t: _message(
-        role="assistant",
-        tool_calls=[{"id": "c", "type": "custom", "custom": {"name": "n", "input": t}}],
-    ),
-    "tool description": lambda t: _tool(description=t),
-    "schema description": lambda t: _tool(parameters={"properties": {"a": {"description": t}}}),
-    "schema default": lambda t: _tool(parameters={"properties": {"a": {"default": t}}}),
-    "schema enum": lambda t: _tool(parameters={"properties": {"a": {"enum": ["x", t]}}}),
-    "schema property": lambda t: _tool(parameters={"properties": {t: {"type": "string"}}}),
-    "functions": lambda t: chat("hello", functions=[{"name": "f", "description": t}]),
-    "response format": lambda t: chat(
-        "hello",
-        response_format={
-            "type": "json_schema",
-            "json_schema": {"name": "n", "schema": {"description": t}},
-        },
-    ),
-    "response format description": lambda t: chat(
-        "hello",
-        response_format={"type": "json_schema", "json_schema": {"name": "n", "description": t}},
-    ),
-    "prediction": lambda t: chat("hello", prediction={"type": "content", "content": t}),
-    "prediction parts": lambda t: chat(
-        "hello", prediction={"type": "content", "content": [{"type": "text", "text": t}]}
-    ),
-    "stop": lambda t: chat("hello", stop=t),
-    "stop list": lambda t: chat("hello", stop=["x", t]),
-    "metadata value": lambda t: chat("hello", metadata={"note": t}),
-    "metadata key": lambda t: chat("hello", metadata={t: "x"}),
-    "participant": lambda t: _message(role="user", content="hello", name=t),
-    "user id": lambda t: chat("hello", user=t),
-    "user id list": lambda t: chat("hello", user=[t]),
-    "safety identifier": lambda t: chat("hello", safety_identifier=t),
-    "cache key": lambda t: chat("hello", prompt_cache_key=t),
-    "location": lambda t: chat(
-        "hello", web_search_options={"user_location": {"approximate": {"city": t}}}
-    ),
-    "logit bias": lambda t: chat("hello", logit_bias={t: 1}),
-    "stream options": lambda t: chat("hello", stream_options={"x": t}),
-    "seed": lambda t: chat("hello", seed=t),
-    "tool choice": lambda t: chat("hello", tool_choice={"type": "function", "x": t}),
-    "unknown field": lambda t: chat("hello", note=t),
-    "unknown object": lambda t: chat("hello", extra={"deep": [{"er": t}]}),
-    "unknown key": lambda t: {**chat("hello"), t: True},
-    "extra body": lambda t: chat("hello", extra_body=chat(t)),
-    "image address": lambda t: chat(
-        [{"type": "image_url", "image_url": {"url": f"https://x.test/?q={quote(t)}"}}]
-    ),
-    "file name": lambda t: chat([{"type": "file", "file": {"filename": t, "file_data": "x"}}]),
-    "generic": lambda t: {"model": "gpt-4o", "prompt": [t]},
-    "generic input": lambda t: {"model": "gpt-4o", "input": {"a": {"b": t}}},
-    "anthropic system": lambda t: {"model": "gpt-4o", "system": t, "messages": []},
-    "anthropic tool input": lambda t: _message(
-        role="assistant", content=[{"type": "tool_use", "name": "f", "input": {"note": t}}]
-    ),
-}
-
-
-@pytest.mark.parametrize("planted", PLANTED)
-@pytest.mark.parametrize("position", POSITIONS)
-def test_a_value_leaves_from_no_position_of_a_payload(position: str, planted: str) -> None:
-    value, text = PLANTED[planted]
-    seen = ask(POSITIONS[position](text))
-    assert not seen.left(value)
-
 
 BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "form value": lambda t: {
@@ -173,7 +66,7 @@ DISGUISES: dict[str, tuple[str, object]] = {
     "zero width": ("41\u200b11", chat("card 41\u200b11 1111 1111 1111")),
     "escapes in tool result": (r"u0040example.com", chat(_SPELLED)),
     "escaped plus in tool result": (r"4915112345678", chat(_SPELLED)),
-    "repeated keys in arguments": (r"u0040example.com", _call(arguments=_SPELLED)),
+    "repeated keys in arguments": (r"u0040example.com", call(arguments=_SPELLED)),
     "italics": ("alice@example.com", chat("write to _alice@example.com_ today")),
     "italic card": ("4111111111111111", chat("pay with _4111111111111111_ now")),
     "dash after": ("alice@example.com", chat("alice@example.com- please")),
@@ -220,7 +113,7 @@ def test_a_disguise_that_a_model_reads_hides_nothing(disguise: str) -> None:
 
 @pytest.mark.parametrize("name", ["Erika_Mustermann", "erika-mustermann", "jane_doe"])
 def test_who_speaks_is_somebody(name: str) -> None:
-    seen = ask(_message(role="user", content="hello", name=name))
+    seen = ask(message(role="user", content="hello", name=name))
     assert seen.status == 200
     assert not seen.left(name)
 

@@ -136,6 +136,17 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         },
         '{"messages":[{"image":"https://x.test/?to=alice@example.com"}]}',
     ),
+    "media that is neither a link nor data": (
+        {
+            "/messages/0/image": ("media", "alice@example.com"),
+            "/messages/0/image/~said": ("link", "alice@example.com"),
+        },
+        '{"messages":[{"image":"alice@example.com"}]}',
+    ),
+    "media in base64": (
+        {"/messages/0/image": ("media", "iVBORw0KGgoAAAANSUhEUg==")},
+        '{"messages":[{"image":"iVBORw0KGgoAAAANSUhEUg=="}]}',
+    ),
     "a link in media that is an object": (
         {
             "/photo/url": ("media", "https://x.test"),
