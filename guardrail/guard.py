@@ -437,7 +437,8 @@ def _protect(
         raise Refusal(422, "uninspectable_input", "content that cannot be read cannot be protected")
     if leaf.action in _FIXED:
         if any(treatments[finding.entity] is not Treatment.CLEAR for finding in findings):
-            where = f"{leaf.path[0]} holds" if leaf.declared and leaf.path else "the request holds"
+            top = leaf.path[0] if leaf.declared and leaf.path else 0
+            where = f"{top} holds" if isinstance(top, str) else "the request holds"
             raise Refusal(
                 400,
                 "personal_data_in_structure",

@@ -15,6 +15,8 @@ from guardrail.asgi.middleware import Guardrail
 from guardrail.config import Built, build, load_config
 
 DOORS = ("middleware", "transport")
+ALONE = ("test_broken_off", "test_own_header")
+"""Cases that are tried at the transport only, of those that are tried at one door."""
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             file, _, name = getattr(report, "nodeid", "").partition("::")
             case, _, parameters = name.rstrip("]").partition("[")
             parts = parameters.split("-")
-            alone = "transport" if case == "test_broken_off" else "middleware"
+            alone = "transport" if case in ALONE else "middleware"
             door = next((part for part in parts if part in DOORS), alone)
             if file.startswith("tests/clients/"):
                 words = [case.removeprefix("test_").replace("_", " "), *parts]

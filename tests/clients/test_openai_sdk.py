@@ -222,6 +222,13 @@ def test_refused(door: Door, streamed: bool) -> None:
     assert door.shut()
 
 
+def test_own_header(breaking: Door) -> None:
+    client = connect(breaking)  # the transport, since the middleware leaves headers to its app
+    with pytest.raises(openai.BadRequestError, match="- the request holds personal"):
+        client.responses.create(model="gpt-4o", input="hi", extra_headers={"x-user": EMAIL})
+    assert breaking.shut()
+
+
 def test_broken_off(breaking: Door) -> None:
     client = connect(breaking)
     with pytest.raises(openai.APIError, match=BROKEN):
