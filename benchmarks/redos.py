@@ -60,6 +60,8 @@ _NOTICED_MS, _GROWS = 0.5, 2.2
 """At the second length, what is quicker or grows less from the first is not among the growing."""
 _SURE = 2
 """Runs more of what looks too slow, of which the quickest counts."""
+_AGAIN = 2
+"""Times that a refused subject is measured as a whole again; it counts if it is each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +365,14 @@ def worst(subject: Subject, *, sizes: Sequence[int]) -> Row:
     return max(rows, key=lambda row: (row.refused, row.ms))
 
 
+def confirmed(subject: Subject, *, sizes: Sequence[int]) -> Row:
+    """What `worst` says; one that it refuses is measured anew: the machine may be busy."""
+    row = worst(subject, sizes=sizes)
+    for _ in range(_AGAIN if row.refused else 0):
+        row = min(row, worst(subject, sizes=sizes), key=lambda one: (one.refused, one.ms))
+    return row
+
+
 # --- Reporting ------------------------------------------------------------------------------------
 
 _KINDS = ("detector", "readings", "windows", "rule", "rule's pattern", "pattern")
@@ -443,7 +453,7 @@ def main() -> int:
     rows = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for subject in progress.track(chosen, description="Measuring"):
-            rows.append(worst(subject, sizes=sizes))
+            rows.append(confirmed(subject, sizes=sizes))
     if options.json:
         print(json.dumps([_plain(row) for row in rows]))
     elif options.markdown:

@@ -29,6 +29,11 @@ _CUT = regex.compile(
     r"(?<=@[\w.-]{1,64}\.[a-z]{1,8})\r?\n[ ](?=[a-z]{1,8}(?![\w@. (]))|"
     r"(?<=[:;=][\w.+-]{1,64})\r?\n[ ](?=[\w.+-]{1,64}@[\w-]{1,63}\.)"
 )
+_NEAR_CUT = regex.compile(
+    r"@[\w.-]{0,80}[ \t]{0,8}\r?\n|\n[ ][\w.+-]{1,64}@|\d-[ \t]{0,8}\r?\n|\n[ \t>#*]{0,16}-\d"
+)
+_NEAR_WRAP = regex.compile(r"[A-Z\d][ \t]{0,8}\r?\n[ \t>#*]{0,16}[A-Z\d]")
+"""What stands where one of the patterns matches, and is told many times as fast."""
 _UNDATED = r"(?!(?:19|20)\d\d-\d\d-\d\d)"
 """A line of a log begins with its date."""
 _WRAPPED = regex.compile(
@@ -80,11 +85,16 @@ def unfolded(seen: View) -> View:
 
 def rejoined(seen: View) -> View:
     """The view with each value in one piece that no line would end in the middle of."""
+    if not _NEAR_CUT.search(seen.text):
+        return seen
     return rewritten(seen, _CUT.finditer(seen.text), _drop)
 
 
 def unwrapped(seen: View) -> View:
     """The view with numbers in one piece that may go on in the next line, or be two numbers."""
+
+    if not _NEAR_WRAP.search(seen.text):
+        return seen
 
     def write(match: regex.Match[str], writer: Writer) -> bool:
         writer.put(" ", *match.span())

@@ -282,8 +282,8 @@ class Windows:
         return known
 
     def _enough(self, look: Look) -> _Ranges:
-        for length, _ in look.digits:
-            if not self._digits(length):
+        for length, count in look.digits:
+            if len(self._digits(length)) < count:
                 return []
         ranges = self._known.get(look.near)
         if ranges is None:
