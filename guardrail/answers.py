@@ -103,7 +103,7 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path,
 def _is_plain(leaf: Leaf) -> bool:
     """Whether a word of the protocol (`assistant`, `stop`) is too short for a number or a key."""
     text = leaf.text
-    return (
+    return leaf.action is Action.SIGNED or (
         leaf.action is Action.STRUCTURE
         and len(text) < 16
         and sum(map(str.isdigit, text)) < _LONG_NUMBER
@@ -115,7 +115,10 @@ _LONG_NUMBER = 5
 
 def _rules(outgoing: Filter, leaf: Leaf, sink: str | None) -> CompiledRules:
     """What is done to a leaf; what was signed is masked, and stays as it is where nothing is."""
-    return outgoing.rules(tool=sink, restoring=leaf.action is not Action.THOUGHT)
+    return outgoing.rules(tool=sink, restoring=leaf.action not in _UNRESTORED)
+
+
+_UNRESTORED = frozenset({Action.THOUGHT, Action.LINK})
 
 
 def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
@@ -137,9 +140,10 @@ def _changeable(leaf: Leaf, text: str) -> str:
 def _tool(payload: Json, leaf: Leaf) -> str | None:
     """The tool whose arguments a leaf belongs to; "" if it has no name, None if there is none."""
     if leaf.action is Action.ARGUMENT:
-        holders = (leaf.path[:length] for length in range(1, len(leaf.path)))
-        named = (locate(payload, (*holder, "name")) for holder in holders)
-        return next((name for name in named if isinstance(name, str)), "")
+        at = next((at for at, step in enumerate(leaf.path) if step in _ARGUMENTS), 0)
+        called = locate(payload, leaf.path[:at]) if at else None
+        said = called.get("name") if isinstance(called, dict) else None
+        return said if isinstance(said, str) else ""
     if Step.INSIDE in leaf.path:
         holder = leaf.path[: leaf.path.index(Step.INSIDE) - 1]
     elif leaf.action is Action.JSON_TEXT:
@@ -148,6 +152,10 @@ def _tool(payload: Json, leaf: Leaf) -> str | None:
         return None
     name = locate(payload, (*holder, "name"))
     return name if isinstance(name, str) else ""
+
+
+_ARGUMENTS = frozenset({"input", "args", "arguments"})
+"""Fields that hold what a tool is called with, beside its name."""
 
 
 class TextAnswer:
@@ -366,9 +374,9 @@ class EventAnswer:
         tool = self._protocol.tool
         name = _at(payload, tool.name) if tool else None
         if tool and isinstance(name, str):
-            self._tools[_plain(_at(payload, tool.id)),] = transform(
-                self._filter.rules(tool=None), name
-            )
+            said = transform(self._filter.rules(tool=None), name)
+            if self._tools.setdefault((_plain(_at(payload, tool.id)),), said) != said:
+                raise Refusal(502, "upstream_uninspectable", "the answer calls two tools at once")
 
     def _tool_of(self, payload: Json, leaf: Leaf) -> str | None:
         tool, names = _tool(payload, leaf), self._protocol.tool
@@ -380,7 +388,7 @@ class EventAnswer:
         sink = _sink(leaf, tool, self._protocol)
         text = (
             transform(_rules(self._filter, leaf, sink), leaf.text)
-            if leaf.action is Action.THOUGHT
+            if leaf.action in _UNRESTORED
             else self._transformed(leaf.text, sink)
         )
         if text != leaf.text:
@@ -403,6 +411,8 @@ class EventAnswer:
             tool = self._tool_of(payload, leaf) if to_tool else None
             if tool == "":
                 tool = self._tools.get(key[:-1], "")
+            if len(self._channels) >= _MOST:
+                raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
             rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))
             transformer: TextTransformer = (
                 JsonFragments(lambda: StreamTransformer(rules), keys=True)
@@ -414,10 +424,11 @@ class EventAnswer:
 
     def _key(self, payload: Json, path: Path) -> Path:
         """What tells a channel: the fields by which the protocol does so, and a stable path."""
-        fields = self._protocol.channel
-        if not fields:
-            return _stable(payload, path)
-        return (*(_plain(_at(payload, name)) for name in fields), *_stable(payload, path))
+        stable = list(_stable(payload, path))
+        for at, step in enumerate(stable[1:], 1):
+            if isinstance(step, int) and stable[at - 1] in self._protocol.joined:
+                stable[at] = 0
+        return (*(_plain(_at(payload, name)) for name in self._protocol.channel), *stable)
 
     def _flush(self, below: Path) -> None:
         for key in [key for key in self._channels if key[: len(below)] == below]:
@@ -437,10 +448,14 @@ class EventAnswer:
 
 
 _SHORT = 64
+_MOST = 512
+"""Channels of an answer that may be open at once."""
 
 
 def _at(payload: Json, dotted: str) -> Json:
-    return locate(payload, tuple(dotted.split(".")))
+    for name in dotted.split("."):
+        payload = payload.get(name) if isinstance(payload, dict) else None
+    return payload
 
 
 def _plain(value: Json) -> str:

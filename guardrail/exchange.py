@@ -315,6 +315,7 @@ class Exchange:
         self._started = False
         self._method = "POST"
         self._request_id: str | int | None = None
+        self._path = ""
         self._status = 0
         self._bytes_in = 0
         self._bytes_out = 0
@@ -344,7 +345,7 @@ class Exchange:
     def _on_request(self, event: RequestReceived) -> Sequence[Command]:
         self._method = event.method
         self._bytes_in = len(event.body)
-        self._protocol = protocol_at(event.path)
+        self._protocol, self._path = protocol_at(event.path), event.path
         try:
             return self._decide(event)
         except Refusal as refusal:
@@ -451,7 +452,7 @@ class Exchange:
             leaf.text
             for part in inspection.parts
             for leaf in part.leaves
-            if not leaf.declared and _MODEL.fullmatch(leaf.text)
+            if leaf.path != (self._protocol.model,) and _MODEL.fullmatch(leaf.text)
         }
         mentioned = [r for r in routes if not r.endpoint.local and any(map(r.names, texts))]
         meant += mentioned
@@ -476,7 +477,8 @@ class Exchange:
         if not route.model:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         read = read_body(body, content_type="application/json")
-        if not isinstance(read.payload, dict) or self._protocol.model not in read.payload:
+        addressed = self._protocol.lives_at(self._path)
+        if (addressed and "model" in addressed.groupdict()) or not isinstance(read.payload, dict):
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
 
@@ -831,7 +833,12 @@ def _models(read: tuple[Body, Protocol], protocol: Protocol, path: str = "") -> 
     payload, name = read[0].payload, protocol.model
     address = protocol.lives_at(path)
     if address and "model" in address.groupdict():
+        said = payload.get("model") if isinstance(payload, dict) else None
+        if said not in (None, address["model"], f"models/{address['model']}"):
+            raise Refusal(400, "ambiguous_json", "the body names another model than the address")
         return _Named(address["model"])
+    if not name:
+        return _Named()
     if isinstance(payload, dict):
         if sum(key.lower() == name for key in payload) > 1:
             raise Refusal(400, "ambiguous_json", "the model is named twice")

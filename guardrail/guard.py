@@ -145,7 +145,7 @@ _OPAQUE: Mapping[Action, str] = MappingProxyType(
     }
 )
 """Leaves that are a finding as a whole, whatever is in them."""
-_FIXED = frozenset({Action.STRUCTURE, Action.THOUGHT})
+_FIXED = frozenset({Action.STRUCTURE, Action.THOUGHT, Action.SIGNED})
 """Leaves that cannot be changed: they leave as they are, or the request does not."""
 
 
@@ -215,8 +215,12 @@ def _is_text(leaf: Leaf) -> bool:
     return leaf.action not in _OPAQUE and bool(leaf.text)
 
 
+_NAMES = frozenset({Action.IDENTIFIER, Action.STRUCTURE, Action.SIGNED, Action.LINK})
+_SPACE = regex.compile(r"\s")
+
+
 def _unit(leaf: Leaf) -> TextUnit:
-    identifier = leaf.action in (Action.IDENTIFIER, Action.STRUCTURE, Action.LINK)
+    identifier = leaf.action in _NAMES and _SPACE.search(leaf.text) is None
     spaced = leaf.action is Action.PARTICIPANT  # who has to write `Erika_Mustermann`
     return TextUnit(
         pointer=leaf.pointer,

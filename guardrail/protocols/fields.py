@@ -44,7 +44,7 @@ class Action(StrEnum):
     """Content that cannot be read as text, or a link to it; text in base64 is read."""
     SIGNED = "signed"
     """Made by the provider and given back byte for byte: cannot be read, must not be changed.
-    A string that could be read is structure; numbers are measured, not written."""
+    Refused on its way back where something personal is found in it, as in structure."""
     THOUGHT = "thought"
     """Words that the provider signed: masked but never restored, and refused rather than changed
     on their way back."""
@@ -187,9 +187,11 @@ def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
 
 
 _OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED, Action.SECRET})
+_WRITTEN = frozenset({None, Action.TEXT, Action.LINK, Action.THOUGHT, Action.ARGUMENT})
+"""Actions of strings that somebody wrote, which are media where they hold nothing but data."""
 _DATA_URL = re.compile(r"\s*data:[^,\s]{0,256}?(?P<base64>;\s{0,8}base64)?,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}\s*")
-_SIGNED = re.compile(r"[A-Za-z0-9+/_=-]+")
+_ONE_ALPHABET = re.compile(r"[A-Za-z0-9+/]+|[A-Za-z0-9_-]+")
 _STANDARD = str.maketrans("-_", "+/")
 _URL_SAFE = str.maketrans("+/", "-_")
 _SEPARATORS = "\x1c\x1d\x1e\x1f"
@@ -233,13 +235,11 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     action = fields.action if fields else None
     declared, piece = action is not None, fields.piece if fields and action else True
     if isinstance(value, str):
-        if action is Action.SIGNED:
-            if _is_signed(value):
-                return
+        if action is Action.SIGNED and not _is_signed(value):
             action = Action.STRUCTURE
         yield Leaf(path, value, _action_of(value, action), declared=declared, piece=piece)
     elif isinstance(value, JsonNumber):
-        if action is not Action.SIGNED and sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
+        if action is Action.SECRET or sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
             action = action or Action.TEXT
             yield Leaf(path, value.lexeme, action, declared=declared, number=True, piece=piece)
     elif isinstance(value, dict | list):
@@ -254,7 +254,7 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
 
 
 def _action_of(text: str, action: Action | None) -> Action:
-    if action in (None, Action.TEXT) and (_DATA_URL.match(text) or _is_encoded(text)):
+    if action in _WRITTEN and (_DATA_URL.match(text) or _is_encoded(text)):
         return Action.MEDIA
     return action or Action.TEXT
 
@@ -268,9 +268,12 @@ def _is_encoded(text: str) -> bool:
 
 def _is_signed(text: str) -> bool:
     """Whether a string is base64 and too long for anything personal, and says nothing itself."""
+    digits = text.rstrip("=")
     return (
         len(text) >= _LONGER_THAN_VALUES
-        and _SIGNED.fullmatch(text) is not None
+        and len(text) - len(digits) <= 2
+        and len(digits) % 4 != 1
+        and _ONE_ALPHABET.fullmatch(digits) is not None
         and _decoded(text) is None
     )
 
@@ -279,7 +282,7 @@ def _said(text: str) -> str | None:
     """The text that a string holds in base64; None if that is no text; else, as a link, itself."""
     data = _DATA_URL.match(text)
     if data is None:
-        return _decoded(text) if _SIGNED.fullmatch(text.strip()) else text
+        return _decoded(text) if _BASE64.fullmatch(text) else text
     rest = text[data.end() :]
     return _decoded(rest) if data["base64"] else _legible(unquote_to_bytes(rest))
 
@@ -307,7 +310,7 @@ def _legible(raw: bytes) -> str | None:
 def _spelled(text: str, like: str) -> str:
     """A text in the form in which `_said` read it."""
     data = _DATA_URL.match(like)
-    if data is None and not _SIGNED.fullmatch(like.strip()):
+    if data is None and not _BASE64.fullmatch(like):
         return text
     if data and not data["base64"]:
         return like[: data.end()] + quote(text)
@@ -333,16 +336,17 @@ def _members(value: dict[str, Json], fields: FieldMap | None, path: Path) -> Ite
 
 def _elements(value: list[Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     child = fields.element if fields else None
-    if child is None and _is_tokens(value):
+    action = child.action if child else None
+    if action in _WRITTEN and _is_tokens(value, least=8 if action is None else 1):
         yield Leaf(path, "", Action.TOKENS)
         return
     for position, inner in enumerate(value):
         yield from _leaves(inner, child, (*path, position))
 
 
-def _is_tokens(value: list[Json]) -> bool:
-    """Long arrays of nothing but whole numbers are how APIs take tokenised text."""
-    return len(value) >= 8 and all(
+def _is_tokens(value: list[Json], *, least: int) -> bool:
+    """Arrays of nothing but whole numbers, where text belongs, are how APIs take tokenised text."""
+    return len(value) >= least and all(
         isinstance(item, JsonNumber) and item.lexeme.isdigit() for item in value
     )
 

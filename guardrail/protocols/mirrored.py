@@ -1,4 +1,4 @@
-"""Request headers that repeat what the body says, treated with it: `Mcp-Param-*`.
+"""Request headers that repeat what the body says, treated with it: `Mcp-Param-*` and `Mcp-Name`.
 
 A server compares them with the body, so both have to be changed alike; and whoever changes the body
 alone leaves the value readable beside it.
@@ -17,43 +17,52 @@ from guardrail.protocols.payload import Json, dump_json, parse_json
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_PREFIX = b"mcp-param-"
+_PREFIX, _NAME = b"mcp-param-", b"mcp-name"
 _ENCODED = re.compile(r"=\?base64\?([A-Za-z0-9+/_=-]*)\?=")
 _PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
+def is_mirrored(name: bytes) -> bool:
+    """Whether a header repeats a part of the body."""
+    return name.lower().startswith(_PREFIX) or name.lower() == _NAME
+
+
 def mirrored(headers: Headers) -> Body | None:
-    """Gives the values of mirrored headers as one payload `[[name, value], …]`, if there are any.
+    """Gives the values of mirrored headers as one payload, an array, if there are any.
+
+    Its bytes are for `written`; a value that is not changed keeps its own.
 
     Raises:
         Refusal: 400 for a value that cannot be read.
     """
-    found: list[Json] = [
-        [name.decode("latin-1"), _read(value)] for name, value in headers if is_mirrored(name)
-    ]
+    found = [(name, value, _read(value)) for name, value in headers if is_mirrored(name)]
     if not found:
         return None
-    return Body(
-        payload=found,
-        raw=dump_json(found).encode(),
-        encode=lambda value: dump_json(value).encode(),
-    )
+
+    def encode(changed: Json) -> bytes:
+        values = changed if isinstance(changed, list) else []
+        rows: list[Json] = [
+            [name.decode("latin-1"), (raw if new == text else _write(str(new))).decode("latin-1")]
+            for (name, raw, text), new in zip(found, values, strict=True)
+        ]
+        return dump_json(rows).encode()
+
+    payload: list[Json] = [text for _, _, text in found]
+    return Body(payload=payload, raw=encode(payload), encode=encode)
 
 
 def written(part: bytes) -> Headers:
     """The headers behind the bytes of a part that `mirrored` gave."""
     rows = parse_json(part)
     pairs = [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
-    return tuple((str(name).encode("latin-1"), _write(str(value))) for name, value in pairs)
-
-
-def is_mirrored(name: bytes) -> bool:
-    """Whether a header repeats a part of the body."""
-    return name.lower().startswith(_PREFIX)
+    return tuple((str(name).encode("latin-1"), str(raw).encode("latin-1")) for name, raw in pairs)
 
 
 def _read(value: bytes) -> str:
-    text = value.decode("latin-1").strip()
+    try:
+        text = value.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        text = value.decode("latin-1").strip()
     encoded = _ENCODED.fullmatch(text)
     if encoded is None:
         return text

@@ -28,6 +28,7 @@ MAP = compile_map(
         "messages[].content": "text",
         "messages[].content[].type": "structure",
         "messages[].image": "media",
+        "messages[].parts[]": "text",
         "messages[].args": "json_text",
         "ref": "reference",
         "ids": "tokens",
@@ -126,8 +127,8 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         '{"messages":[{"image":"data:text/csv;base64,YWxpY2VAZXhhbXBsZS5jb20="}]}',
     ),
     "text in base64": (
-        {"/messages/0/image/~said": ("text", "alice@example.com")},
-        '{"messages":[{"image":"YWxpY2VAZXhhbXBsZS5jb20="}]}',
+        {"/messages/0/image/~said": ("text", "alice@example.com now")},
+        '{"messages":[{"image":"YWxpY2VAZXhhbXBsZS5jb20gbm93"}]}',
     ),
     "a link to media": (
         {
@@ -144,8 +145,19 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         '{"messages":[{"image":"alice@example.com"}]}',
     ),
     "media in base64": (
-        {"/messages/0/image": ("media", "iVBORw0KGgoAAAANSUhEUg==")},
-        '{"messages":[{"image":"iVBORw0KGgoAAAANSUhEUg=="}]}',
+        {"/messages/0/image": ("media", "iVBORw0KGgoAAAANSUhEUgAAAAE=")},
+        '{"messages":[{"image":"iVBORw0KGgoAAAANSUhEUgAAAAE="}]}',
+    ),
+    "media too short to be data": (
+        {
+            "/messages/0/image": ("media", "4420040004000402"),
+            "/messages/0/image/~said": ("link", "4420040004000402"),
+        },
+        '{"messages":[{"image":"4420040004000402"}]}',
+    ),
+    "few token ids where text belongs": (
+        {"/messages/0/content": ("text", "x"), "/messages/1/parts": ("tokens", "")},
+        '{"messages":[{"content":"x"},{"parts":[101,102]}]}',
     ),
     "a link in media that is an object": (
         {
@@ -156,7 +168,14 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         },
         '{"photo":{"url":"https://x.test","alt":"x"}}',
     ),
-    "what was signed": ({}, f'{{"signature":"{"aB9+/xyz" * 8}"}}'),
+    "what was signed": (
+        {"/signature": ("signed", "aB9+/xyz" * 8)},
+        f'{{"signature":"{"aB9+/xyz" * 8}"}}',
+    ),
+    "what mixes two alphabets and was not signed": (
+        {"/signature": ("structure", "aB9+_xyz" * 8)},
+        f'{{"signature":"{"aB9+_xyz" * 8}"}}',
+    ),
     "what is too short to be signed": (
         {"/signature": ("structure", "4111111111111111")},
         '{"signature":"4111111111111111"}',
@@ -169,7 +188,10 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         {"/signature": ("structure", "alice@example.com " * 4)},
         f'{{"signature":"{"alice@example.com " * 4}"}}',
     ),
-    "measured numbers": ({}, '{"signature":[0.123456789]}'),
+    "measured numbers": (
+        {"/signature/0": ("signed", "0.123456789")},
+        '{"signature":[0.123456789]}',
+    ),
     "a table that rows share": (
         {"/items/0/kind": ("structure", "a"), "/items/0/sub/kind": ("structure", "b")},
         '{"items":[{"kind":"a","sub":{"kind":"b"}}]}',

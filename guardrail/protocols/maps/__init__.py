@@ -37,7 +37,8 @@ class Protocol:
 
     Of a stream, `done` is the data of the last event; `finish` are fields that end what they stand
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
-    `channel` the fields that tell one channel from another. `events` is the map of its events,
+    `channel` the fields that tell one channel from another, `joined` arrays whose elements clients
+    join to one text. `events` is the map of its events,
     `kinds` that of events of some kinds.
     """
 
@@ -52,6 +53,7 @@ class Protocol:
     kind: str = "type"
     ends: frozenset[str] = frozenset()
     channel: tuple[str, ...] = ()
+    joined: frozenset[str] = frozenset()
     tool: ToolNames | None = None
     request: FieldMap
     response: FieldMap
@@ -126,7 +128,7 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     rows["kinds"] = {kind: compile_map({**events, **own}, shared) for kind, own in kinds.items()}
     for name in ("paths", "finish", "channel"):
         rows[name] = tuple(rows.get(name, ()))
-    for name in ("shape", "ends"):
+    for name in ("shape", "ends", "joined"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
     return Protocol(**rows)
