@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.errors import Unavailable
@@ -58,9 +58,10 @@ def mapped(value: object, change: Callable[[str], str]) -> object:
     match value:
         case str():
             return change(value)
-        case int() if not isinstance(value, bool) and len(str(value).lstrip("-")) >= 5:
-            changed = change(str(value))
-            return value if changed == str(value) else changed
+        case int() | float() if not isinstance(value, bool):
+            text = json.dumps(value)
+            changed = change(text) if sum(map(str.isdigit, text)) >= 5 else text
+            return value if changed == text else changed
         case list():
             return [mapped(each, change) for each in value]
         case dict():
@@ -89,6 +90,7 @@ CUTS = st.lists(st.integers(0, 300), max_size=12)
 
 
 @settings(max_examples=500, deadline=None)
+@example([1.111328125, 1e22, -123456789], False, [])
 @given(VALUES.filter(lambda value: isinstance(value, dict | list | str)), st.booleans(), CUTS)
 def test_values_change_and_nothing_else_does(
     value: object, ascii_only: bool, cuts: list[int]
