@@ -1,9 +1,9 @@
 """How long guardrail takes to find what is personal in a text, beside Presidio's own engine.
 
 Both read the same texts in turn, in one process on one core, with the same recognizers; what is
-counted is the time of the thread, so that whatever else the machine does falls on neither. All rules
-are compiled before, as in a process that has read some thousand texts. Nothing leaves the machine,
-and nothing is looked up.
+counted is the time of the thread, so that whatever else the machine does falls on neither. All
+rules are compiled before, as in a process that has read some thousand texts. Nothing leaves the
+machine, and nothing is looked up.
 
     python benchmarks/detection.py [--quick] [--json | --markdown]
 
