@@ -459,9 +459,10 @@ def _at(payload: Json, dotted: str) -> Json:
 
 
 def _plain(value: Json) -> str:
-    return (
-        value.lexeme if isinstance(value, JsonNumber) else value if isinstance(value, str) else ""
-    )
+    if isinstance(value, JsonNumber):
+        whole, _, rest = value.lexeme.partition(".")
+        return value.lexeme if rest.strip("0") else whole  # 0.0 is the index 0, too
+    return value if isinstance(value, str) else ""
 
 
 def _no_text(payload: Json) -> bytes:

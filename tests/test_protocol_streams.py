@@ -365,6 +365,15 @@ def test_an_item_may_change_its_id_from_event_to_event() -> None:
     assert "4111 1111" not in said
 
 
+def test_an_index_is_one_however_it_is_written() -> None:
+    def delta(index: float, text: str) -> Event:
+        said = {"type": "text_delta", "text": text}
+        return {"type": "content_block_delta", "index": index, "delta": said}
+
+    said = card(delta(0, "4111 1111 "), delta(0.0, "1111 1111 "), protocol="anthropic.messages")
+    assert "4111 1111" not in said
+
+
 @pytest.mark.parametrize(
     "block",
     [
