@@ -55,10 +55,10 @@ async def chat(request: ChatRequest) -> Response | dict[str, Any]:
 
 
 def answer(prompt: str) -> str:
-    """What the stand-in says: it repeats the beginning of the prompt, as models like to do."""
+    """What the stand-in says, 100 events long; as models like to do, it repeats the prompt."""
     return (
         "Thank you for the details. If I understand you correctly, this is what it is about: "
-        f"{prompt[:80]} … I would suggest to start with the most urgent point, to agree on who "
+        f"{prompt[:168]} … I would suggest to start with the most urgent point, to agree on who "
         "takes care of it, and to write a short summary to everybody who is involved."
     )
 
