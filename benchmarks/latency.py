@@ -250,28 +250,27 @@ def ask(client: httpx.Client, address: str, request: Request, *, stream: bool) -
     """Sends one request and gives how long it took to its marks, in seconds."""
     marks: Durations = {}
     start = time.perf_counter()
-    tokens = 0
+    events = 0
     with client.stream("POST", address, content=request.body, headers=request.headers) as response:
         for chunk in response.iter_raw():
             now = time.perf_counter() - start
             if stream and not marks:
                 marks["first byte"] = [now]
-            if stream and "first content" not in marks and _contents(chunk):
+            if stream and "first content" not in marks and _has_content(chunk):
                 marks["first content"] = [now]
-            tokens += _contents(chunk) if stream else 0
+            events += chunk.count(b"data: {")
     whole = time.perf_counter() - start
     marks["whole answer"] = [whole]
     if stream:
-        marks["each further token"] = [(whole - marks["first byte"][0]) / max(1, tokens - 1)]
+        marks["each further token"] = [(whole - marks["first byte"][0]) / (events - 1)]
     if response.status_code != 200:
         raise RuntimeError(f"the app answered with status {response.status_code}")
     return marks
 
 
-def _contents(chunk: bytes) -> int:
-    """How many events of a chunk say something."""
-    return sum(
-        bool(json.loads(event.removeprefix(b"data: "))["choices"][0]["delta"].get("content"))
+def _has_content(chunk: bytes) -> bool:
+    return any(
+        json.loads(event.removeprefix(b"data: "))["choices"][0]["delta"].get("content")
         for event in chunk.split(b"\n\n")
         if event.startswith(b"data: {")
     )
