@@ -12,6 +12,7 @@ import codecs
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol as Interface
 
 from guardrail.errors import Refusal
@@ -32,7 +33,6 @@ from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_ev
 from guardrail.protocols.maps import Protocol
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 from guardrail.transform.fragments import JsonFragments, TextTransformer
-from guardrail.transform.stream import CompiledRules, StreamTransformer, transform
 
 _WHOLE = frozenset({Action.IDENTIFIER, Action.STRUCTURE})
 """Strings that are never cut across events."""
@@ -94,7 +94,7 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path,
         if _is_plain(leaf):
             continue
         sink = _sink(leaf, _tool(payload, leaf), protocol)
-        text = transform(_rules(outgoing, leaf, sink), leaf.text)
+        text = _transformed(outgoing, leaf, sink)
         if text != leaf.text:
             changes[leaf.path] = _changeable(leaf, text)
     return changes
@@ -113,9 +113,9 @@ def _is_plain(leaf: Leaf) -> bool:
 _LONG_NUMBER = 5
 
 
-def _rules(outgoing: Filter, leaf: Leaf, sink: str | None) -> CompiledRules:
-    """What is done to a leaf; what was signed is masked, and stays as it is where nothing is."""
-    return outgoing.rules(tool=sink, restoring=leaf.action not in _UNRESTORED)
+def _transformed(outgoing: Filter, leaf: Leaf, sink: str | None) -> str:
+    """A whole leaf, filtered; what was signed is masked, and stays as it is where nothing is."""
+    return outgoing.transform(leaf.text, tool=sink, restoring=leaf.action not in _UNRESTORED)
 
 
 _UNRESTORED = frozenset({Action.THOUGHT, Action.LINK})
@@ -163,7 +163,7 @@ class TextAnswer:
 
     def __init__(self, outgoing: Filter) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._transformer = StreamTransformer(outgoing.rules(tool=None))
+        self._transformer = outgoing.transformer(tool=None)
 
     def feed(self, data: bytes) -> bytes:
         """Gives the text that no later byte can change."""
@@ -328,7 +328,7 @@ class EventAnswer:
     def _transformed(self, text: str, sink: str | None) -> str:
         known = self._known.get((text, sink))
         if known is None:
-            known = transform(self._filter.rules(tool=sink), text)
+            known = self._filter.transform(text, tool=sink)
             if len(text) <= _SHORT and len(self._known) < 256:
                 self._known[text, sink] = known
         return known
@@ -374,7 +374,7 @@ class EventAnswer:
         tool = self._protocol.tool
         name = _at(payload, tool.name) if tool else None
         if tool and isinstance(name, str):
-            said = transform(self._filter.rules(tool=None), name)
+            said = self._filter.transform(name, tool=None)
             if self._tools.setdefault((_plain(_at(payload, tool.id)),), said) != said:
                 raise Refusal(502, "upstream_uninspectable", "the answer calls two tools at once")
 
@@ -387,7 +387,7 @@ class EventAnswer:
     def _replace_whole(self, event: _Event, leaf: Leaf, tool: str | None) -> None:
         sink = _sink(leaf, tool, self._protocol)
         text = (
-            transform(_rules(self._filter, leaf, sink), leaf.text)
+            _transformed(self._filter, leaf, sink)
             if leaf.action in _UNRESTORED
             else self._transformed(leaf.text, sink)
         )
@@ -413,12 +413,12 @@ class EventAnswer:
                 tool = self._tools.get(key[:-1], "")
             if len(self._channels) >= _MOST:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
-            rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))
-            transformer: TextTransformer = (
-                JsonFragments(lambda: StreamTransformer(rules), keys=True)
-                if is_json
-                else StreamTransformer(rules)
+            make = partial(
+                self._filter.transformer,
+                tool=_sink(leaf, tool, self._protocol),
+                restoring=leaf.action not in _UNRESTORED,
             )
+            transformer: TextTransformer = JsonFragments(make, keys=True) if is_json else make()
             channel = self._channels[key] = _Channel(transformer, counts_input=not is_json)
         return channel
 

@@ -49,7 +49,6 @@ from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.mirrored import mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
-from guardrail.transform.stream import transform
 from guardrail.transform.vault import Vault
 from guardrail.types import AuditEvent, Decision, Endpoint, RequestContext, Treatment
 
@@ -640,7 +639,7 @@ class Exchange:
         """A header's value, filtered: an address or a cookie can carry what the body may not."""
         assert self._filter is not None
         text = value.decode("latin-1")
-        return transform(self._filter.rules(tool=""), text).encode("latin-1", "replace")
+        return self._filter.transform(text, tool="").encode("latin-1", "replace")
 
     def _on_chunk(self, event: ChunkReceived) -> Sequence[Command]:
         assert self._answer is not None

@@ -34,7 +34,14 @@ from guardrail.transform.known import Index, KnownValues, is_structured
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
 from guardrail.transform.rewrite import protect, restorer
-from guardrail.transform.stream import CompiledRules, StreamRule, check_rules, compile_rules
+from guardrail.transform.stream import (
+    CompiledRules,
+    StreamRule,
+    StreamTransformer,
+    check_rules,
+    compile_rules,
+    transform,
+)
 from guardrail.transform.vault import Entry, Vault
 from guardrail.types import (
     Category,
@@ -513,11 +520,21 @@ class Filter:
         self._compiled: dict[tuple[Sink, bool, bool], CompiledRules] = {}
         self.masked = masked
 
-    def rules(self, *, tool: str | None, restoring: bool = True) -> CompiledRules:
-        """The rules for answer text (`tool` is None) or for the arguments of a tool.
+    def transform(self, text: str, *, tool: str | None, restoring: bool = True) -> str:
+        """Gives a whole text of the answer (`tool` is None) or of a tool's arguments, filtered.
 
         Without `restoring` nothing is put back.
+
+        Raises:
+            Blocked: it holds what policy lets nobody see.
         """
+        return transform(self._rules(tool, restoring), text)
+
+    def transformer(self, *, tool: str | None, restoring: bool = True) -> StreamTransformer:
+        """Gives what filters such a text as it streams; the same comes out however it is cut."""
+        return StreamTransformer(self._rules(tool, restoring))
+
+    def _rules(self, tool: str | None, restoring: bool) -> CompiledRules:
         declared = tool is not None and bool({tool, "*"} & self._declared)
         sink: Sink = "text" if tool is None else "tool"
         key = (sink, declared, restoring)

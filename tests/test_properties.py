@@ -42,7 +42,6 @@ from guardrail.spans import resolve
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.placeholders import Grammar
 from guardrail.transform.rewrite import protect, restore
-from guardrail.transform.stream import transform
 from guardrail.transform.vault import Vault
 from guardrail.types import Finding, Span, TextUnit, Treatment
 
@@ -111,7 +110,7 @@ def whole(text: str) -> str:
     outgoing = build_filter(
         guard(), usual(), endpoint=deployment().routes[1].endpoint, vault=a_vault()
     )
-    return transform(outgoing.rules(tool=None), text)
+    return outgoing.transform(text, tool=None)
 
 
 GENERATE = post(b'{"model":"gpt-4o","prompt":"hello"}', path="/api/generate")
