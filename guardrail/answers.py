@@ -115,10 +115,17 @@ _LONG_NUMBER = 5
 
 def _transformed(outgoing: Filter, leaf: Leaf, sink: str | None) -> str:
     """A whole leaf, filtered; what was signed is masked, and stays as it is where nothing is."""
-    return outgoing.transform(leaf.text, tool=sink, restoring=leaf.action not in _UNRESTORED)
+    return outgoing.transform(
+        leaf.text,
+        tool=sink,
+        restoring=leaf.action not in _UNRESTORED,
+        identifier=leaf.action in _NAMES,
+    )
 
 
 _UNRESTORED = frozenset({Action.THOUGHT, Action.LINK})
+_NAMES = frozenset({Action.IDENTIFIER, Action.STRUCTURE, Action.SIGNED, Action.LINK})
+"""Strings that are no prose unless a space stands in them."""
 
 
 def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
@@ -269,7 +276,7 @@ class EventAnswer:
         self._channels: dict[Path, _Channel] = {}
         self._tools: dict[Path, str] = {}
         self._known: dict[
-            tuple[str, str | None], str
+            tuple[str, str | None, bool], str
         ] = {}  # short strings that every event repeats
         self._queue: deque[_Event] = deque()
         self._over: set[Path] = set()  # below these nothing more may come
@@ -323,14 +330,15 @@ class EventAnswer:
 
     def _spoken(self, line: str) -> str:
         """A line that is not data, filtered as a whole: comments and names can carry text, too."""
-        return self._transformed(line, "")
+        return self._transformed(line, "", identifier=True)
 
-    def _transformed(self, text: str, sink: str | None) -> str:
-        known = self._known.get((text, sink))
+    def _transformed(self, text: str, sink: str | None, *, identifier: bool) -> str:
+        key = (text, sink, identifier)
+        known = self._known.get(key)
         if known is None:
-            known = self._filter.transform(text, tool=sink)
+            known = self._filter.transform(text, tool=sink, identifier=identifier)
             if len(text) <= _SHORT and len(self._known) < 256:
-                self._known[text, sink] = known
+                self._known[key] = known
         return known
 
     def _read_line(self, raw: bytes) -> None:
@@ -374,7 +382,7 @@ class EventAnswer:
         tool = self._protocol.tool
         name = _at(payload, tool.name) if tool else None
         if tool and isinstance(name, str):
-            said = self._filter.transform(name, tool=None)
+            said = self._filter.transform(name, tool=None, identifier=True)
             if self._tools.setdefault((_plain(_at(payload, tool.id)),), said) != said:
                 raise Refusal(502, "upstream_uninspectable", "the answer calls two tools at once")
 
@@ -389,7 +397,7 @@ class EventAnswer:
         text = (
             _transformed(self._filter, leaf, sink)
             if leaf.action in _UNRESTORED
-            else self._transformed(leaf.text, sink)
+            else self._transformed(leaf.text, sink, identifier=leaf.action in _NAMES)
         )
         if text != leaf.text:
             event.changes[leaf.path] = _changeable(leaf, text)
@@ -417,6 +425,7 @@ class EventAnswer:
                 self._filter.transformer,
                 tool=_sink(leaf, tool, self._protocol),
                 restoring=leaf.action not in _UNRESTORED,
+                identifier=leaf.action in _NAMES,
             )
             transformer: TextTransformer = JsonFragments(make, keys=True) if is_json else make()
             channel = self._channels[key] = _Channel(transformer, counts_input=not is_json)

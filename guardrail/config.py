@@ -11,8 +11,9 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 from itertools import chain
 from pathlib import Path
@@ -37,17 +38,18 @@ from pydantic_settings import (
 
 from guardrail.audit.log import AuditLog
 from guardrail.audit.stores.sqlite import SqliteStore
-from guardrail.context import App
+from guardrail.context import App, derive_context
 from guardrail.detection.detector import NAMES, TIMEOUT, RuleDetector, build_detector
 from guardrail.detection.lists import read_list
 from guardrail.detection.selection import Preferences
 from guardrail.errors import ConfigError
 from guardrail.exchange import Deployment, Limits
-from guardrail.guard import build_guard, holds_on_streams
+from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
 from guardrail.policy.loader import load_policies, selftest
 from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import Taxonomy, load_taxonomy
+from guardrail.transform.sentences import HOLD, OVERLAP
 from guardrail.transform.vault import Vaults
 from guardrail.types import Endpoint, Principal, TextUnit
 
@@ -210,9 +212,17 @@ class GatewayConfig(_Table):
 
 
 class OutputConfig(_Table):
-    """`[output]`: tools inside the trust boundary, whose arguments policy may let be restored."""
+    """`[output]`: how answers are filtered.
+
+    `restore_tools` are tools inside the trust boundary, whose arguments policy may let be restored.
+    `hold` is how many code points of a sentence an answer waits for at most, where policy masks
+    what is found by sentences. `streams` says what becomes of an answer that streams where policy
+    masks what only a whole text shows: `refuse` does not start, `buffer` holds it to its end.
+    """
 
     restore_tools: frozenset[str] = frozenset()
+    hold: int = Field(default=HOLD, ge=4 * OVERLAP, le=8192)
+    streams: Literal["refuse", "buffer"] = "refuse"
 
 
 class PseudonymsConfig(_Table):
@@ -447,7 +457,10 @@ def build(config: Config) -> Built:
         taxonomy=taxonomy,
         key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
         restore_tools=config.output.restore_tools,
+        hold=config.output.hold,
+        holds_answers=config.output.streams == "buffer",
     )
+    _check_output(guard, routes, apps)
     return Built(
         config=config,
         deployment=Deployment(
@@ -468,6 +481,29 @@ def build(config: Config) -> Built:
             for name, one in config.endpoints.items()
         },
     )
+
+
+def _check_output(guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]) -> None:
+    """Refuses routes whose answers could not be masked, as policy wants it, while they stream."""
+    if guard.holds_answers:
+        return
+    vocabulary = guard.policies.vocabulary
+    now = datetime.now(UTC)
+    problems = []
+    for name, app in apps.items():
+        context = derive_context(app, headers=(), vocabulary=vocabulary, exchange="start", now=now)
+        for route in routes:
+            endpoint = route.endpoint
+            for category, entities in unenforced(guard, context, endpoint=endpoint).items():
+                problems.append(
+                    f"endpoints.{endpoint.id}: policy masks {category!r} in answers to app "
+                    f"{name!r}, and {', '.join(entities)} can only be found in whole texts, not "
+                    "while an answer streams; give the pattern a finite width, exclude the entity, "
+                    "permit showClear, or hold such answers to their end with "
+                    'output.streams = "buffer"'
+                )
+    if problems:
+        raise ConfigError(problems)
 
 
 def configured_taxonomy(found: DetectionConfig) -> Taxonomy:

@@ -329,6 +329,11 @@ class Exchange:
         """What policy decided; blocked until it has."""
         return self._decision
 
+    def is_slow(self, event: Event) -> bool:
+        """Whether an event of the answer takes too long to be handled on an event loop."""
+        slow = self._filter is not None and self._filter.slow
+        return slow and isinstance(event, ChunkReceived | ResponseEnded)
+
     def receive(self, event: Event) -> list[Command]:
         """Gives what has to be done about an event, in order. Never raises: a fault refuses."""
         handler = _TABLE.get((self._state, type(event)))
@@ -595,19 +600,32 @@ class Exchange:
         media = content_type.partition(";")[0].strip().lower()
         endpoint = self._route.endpoint if self._route else self._deployment.routes[0].endpoint
         outgoing = build_filter(
-            self._deployment.guard, self._context, endpoint=endpoint, vault=self._vault
+            self._deployment.guard,
+            self._context,
+            endpoint=endpoint,
+            vault=self._vault,
+            limit=limit,
         )
         self._filter = outgoing
         options = content_type.lower()
         if "charset" in options and not _UTF8.search(options):
             raise Refusal(502, "upstream_uninspectable", "the answer is not UTF-8")
+        streams = media == "text/event-stream" or media in _LINES or _is_text(media)
+        if streams and outgoing.unenforced:
+            names = ", ".join(outgoing.unenforced)
+            raise Refusal(
+                403,
+                "answer_not_streamable",
+                f"policy masks {names} data, which can only be found in a whole answer; "
+                'ask without streaming, or set output.streams = "buffer"',
+            )
         if media == "text/event-stream":
             self._streams_events = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing)
         if media in _LINES:
             self._streams_events = self._streams_lines = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
-        if (media.startswith("text/") and media != "text/json") or media in _TEXTS:
+        if _is_text(media):
             return TextAnswer(outgoing)
         if self._inspection is None and media.startswith(_PICTURES):
             return UntouchedAnswer()
@@ -639,7 +657,7 @@ class Exchange:
         """A header's value, filtered: an address or a cookie can carry what the body may not."""
         assert self._filter is not None
         text = value.decode("latin-1")
-        return self._filter.transform(text, tool="").encode("latin-1", "replace")
+        return self._filter.transform(text, tool="", identifier=True).encode("latin-1", "replace")
 
     def _on_chunk(self, event: ChunkReceived) -> Sequence[Command]:
         assert self._answer is not None
@@ -784,6 +802,10 @@ _PICTURES = ("image/", "audio/", "video/", "font/")
 _TEXTS = frozenset(
     "application/javascript application/xml application/xhtml+xml application/yaml".split()
 )
+
+
+def _is_text(media: str) -> bool:
+    return (media.startswith("text/") and media != "text/json") or media in _TEXTS
 
 
 def _single_headers(headers: Headers) -> dict[bytes, str]:

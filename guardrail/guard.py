@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote_plus
@@ -20,6 +20,7 @@ from urllib.parse import quote_plus
 import regex
 
 from guardrail.detection.detector import Detector
+from guardrail.detection.engine import Wanted
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError, GuardrailError, Refusal
@@ -34,6 +35,7 @@ from guardrail.transform.known import Index, KnownValues, is_structured
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
 from guardrail.transform.rewrite import protect, restorer
+from guardrail.transform.sentences import HOLD, Reader, Replace, Sentences, Spot, Texts
 from guardrail.transform.stream import (
     CompiledRules,
     StreamRule,
@@ -72,7 +74,9 @@ class Guard:
     """The parts every exchange shares. Immutable; a reload makes a new one.
 
     `restore_tools` names the tools that run inside the trust boundary (`*` for all), so that policy
-    may let their arguments be restored. `key` makes digests of user ids and is secret.
+    may let their arguments be restored. `key` makes digests of user ids and is secret. `hold` is
+    how many code points of a sentence an answer waits for at most. With `holds_answers` an answer
+    is held to its end where policy masks what only the whole of it shows.
     """
 
     detector: Detector
@@ -83,6 +87,8 @@ class Guard:
     grammar: Grammar
     stream_rules: Mapping[str, StreamRule] = field(repr=False)
     rules_by_category: Mapping[Category, tuple[Rule, ...]] = field(repr=False)
+    hold: int = HOLD
+    holds_answers: bool = False
 
 
 def build_guard(
@@ -92,6 +98,8 @@ def build_guard(
     taxonomy: Taxonomy,
     key: bytes,
     restore_tools: Iterable[str] = (),
+    hold: int = HOLD,
+    holds_answers: bool = False,
 ) -> Guard:
     """Gives the guard over these parts.
 
@@ -116,6 +124,8 @@ def build_guard(
         grammar=Grammar(words=taxonomy.vocabulary),
         stream_rules=MappingProxyType(rules),
         rules_by_category=MappingProxyType(by_category),
+        hold=hold,
+        holds_answers=holds_answers,
     )
 
 
@@ -503,7 +513,10 @@ class Filter:
     """The output rules of one exchange. `masked` counts what was masked, by entity.
 
     `active` holds the rules that mask or block; `restoring` makes the rule that puts the user's
-    own values back, for text or for the arguments of a tool that is declared or not.
+    own values back, for text or for the arguments of a tool that is declared or not. `readers` make
+    what finds in sentences, or in whole texts, what no rule does; they are told whether a text may
+    be an identifier. `unenforced` are categories that policy masks and that cannot be masked in an
+    answer while it streams.
     """
 
     def __init__(
@@ -513,26 +526,44 @@ class Filter:
         *,
         declared: frozenset[str],
         masked: Counter[str],
+        readers: Sequence[Callable[[bool], Reader]] = (),
+        unenforced: tuple[Category, ...] = (),
     ) -> None:
+        self._readers = readers
+        self.unenforced = unenforced
         self._active = active
         self._restoring = restoring
         self._declared = declared
         self._compiled: dict[tuple[Sink, bool, bool], CompiledRules] = {}
         self.masked = masked
 
-    def transform(self, text: str, *, tool: str | None, restoring: bool = True) -> str:
+    @property
+    def slow(self) -> bool:
+        """Whether an answer takes too long to be filtered on an event loop."""
+        return bool(self._readers)
+
+    def transform(
+        self, text: str, *, tool: str | None, restoring: bool = True, identifier: bool = False
+    ) -> str:
         """Gives a whole text of the answer (`tool` is None) or of a tool's arguments, filtered.
 
-        Without `restoring` nothing is put back.
+        Without `restoring` nothing is put back. An `identifier` without spaces is not read as
+        prose.
 
         Raises:
             Blocked: it holds what policy lets nobody see.
+            DetectorUnavailable: what is to be found in it cannot be found.
         """
-        return transform(self._rules(tool, restoring), text)
+        return transform(self._rules(tool, restoring), text, self._made(identifier))
 
-    def transformer(self, *, tool: str | None, restoring: bool = True) -> StreamTransformer:
+    def transformer(
+        self, *, tool: str | None, restoring: bool = True, identifier: bool = False
+    ) -> StreamTransformer:
         """Gives what filters such a text as it streams; the same comes out however it is cut."""
-        return StreamTransformer(self._rules(tool, restoring))
+        return StreamTransformer(self._rules(tool, restoring), self._made(identifier))
+
+    def _made(self, identifier: bool) -> list[Reader]:
+        return [make(identifier) for make in self._readers]
 
     def _rules(self, tool: str | None, restoring: bool) -> CompiledRules:
         declared = tool is not None and bool({tool, "*"} & self._declared)
@@ -556,23 +587,41 @@ def _joined(rules: tuple[StreamRule, ...]) -> CompiledRules:
 
 
 def build_filter(
-    guard: Guard, context: RequestContext, *, endpoint: Endpoint, vault: Vault
+    guard: Guard,
+    context: RequestContext,
+    *,
+    endpoint: Endpoint,
+    vault: Vault,
+    limit: int = 32 * 2**20,
 ) -> Filter:
     """Gives the rules that mask or block what the model says and restore what the user said.
 
     Masking looks at what the model wrote; what is restored is the user's own and is not looked at
-    again.
+    again. `limit` is how many code points of a text are held where it is needed whole.
+
+    Raises:
+        Unavailable: it cannot be told what there is to mask.
     """
     masked: Counter[str] = Counter()
     active: dict[StreamRule, Rewrite] = {}
     selection = guard.detector.selection(context.principal.id)
+    shown = _shown(guard, context, endpoint)
     for category, rules in guard.rules_by_category.items():
-        treatment, _ = decide_output(guard.policies, context, category, endpoint=endpoint)
+        treatment = shown(category)
         if treatment is not Treatment.CLEAR:
             for rule in rules:
                 if not selection.ignores(rule.entity, rule.name):
                     masker = _masker(guard, selection, rule, category, treatment, masked)
                     active[guard.stream_rules[rule.name]] = masker
+    wanted = _wanted(guard, selection, shown)
+    put = _putting(guard, shown, masked)
+    readers: list[Callable[[bool], Reader]] = []
+    if part := guard.detector.beyond(wanted, whole=False):
+        look = _looking(guard, part, selection, context.principal.id, shown)
+        readers.append(lambda code: Sentences(partial(look, code), put, hold=guard.hold))
+    if whole := guard.detector.beyond(wanted, whole=True):
+        look_at_all = _looking(guard, whole, selection, context.principal.id, shown)
+        readers.append(lambda code: Texts(partial(look_at_all, code), put, most=limit))
 
     def restoring(sink: Sink, declared: bool) -> Rewrite:
         @cache
@@ -596,7 +645,109 @@ def build_filter(
         restoring if len(vault) else None,
         declared=guard.restore_tools,
         masked=masked,
+        readers=readers,
+        unenforced=(
+            tuple(unenforced(guard, context, endpoint=endpoint))
+            if whole and not guard.holds_answers
+            else ()
+        ),
     )
+
+
+def unenforced(
+    guard: Guard, context: RequestContext, *, endpoint: Endpoint
+) -> Mapping[Category, tuple[str, ...]]:
+    """Gives what policy masks in answers and only a whole text shows: entities, by category.
+
+    Raises:
+        Unavailable: it cannot be told what there is to mask.
+    """
+    selection = guard.detector.selection(context.principal.id)
+    shown = _shown(guard, context, endpoint)
+    part = guard.detector.beyond(_wanted(guard, selection, shown), whole=True)
+    found: dict[Category, tuple[str, ...]] = {}
+    for entity in sorted(part.entities) if part else ():
+        category = guard.taxonomy.category(entity)
+        if shown(category) is not Treatment.CLEAR and not selection.ignores(entity, ""):
+            found[category] = (*found.get(category, ()), entity)
+    return found
+
+
+_Shown = Callable[[Category], Treatment]
+"""How an answer may show a category."""
+
+
+def _shown(guard: Guard, context: RequestContext, endpoint: Endpoint) -> _Shown:
+    @cache
+    def shown(category: Category) -> Treatment:
+        return decide_output(guard.policies, context, category, endpoint=endpoint)[0]
+
+    return shown
+
+
+def _wanted(guard: Guard, selection: Selection, shown: _Shown) -> Wanted:
+    """What policy masks, as far as it counts for the app and is more than reviewed."""
+
+    def wanted(entity: str, rule: str) -> bool:
+        reviewed = entity in selection.review and rule not in selection.certain
+        return (
+            not (reviewed or selection.ignores(entity, rule))
+            and shown(guard.taxonomy.category(entity)) is not Treatment.CLEAR
+        )
+
+    return wanted
+
+
+def _looking(
+    guard: Guard, part: Detector, selection: Selection, app: str, shown: _Shown
+) -> Callable[[bool, str], list[Spot]]:
+    """Finds in a text, which may be an identifier, what is to be masked: never in a placeholder."""
+
+    def treatment(finding: Finding) -> Treatment:
+        return shown(guard.taxonomy.category(finding.entity))
+
+    def look(identifier: bool, text: str) -> list[Spot]:
+        named = identifier and _SPACE.search(text) is None
+        kind = Kind.IDENTIFIER if named else Kind.PROSE
+        (found,) = part.find_all([TextUnit(pointer="", text=text, kind=kind)], app=app)
+        kept = resolve(
+            (f for f in found if treatment(f) is not Treatment.CLEAR and not selection.reviews(f)),
+            weight=treatment,
+        )
+        tokens = guard.grammar.find(text)
+        spots = [Spot(start, end) for start, end in tokens]
+        for finding in kept:
+            spots += _outside(finding, tokens, text)
+        return sorted(spots, key=lambda spot: spot.start)
+
+    return look
+
+
+def _outside(finding: Finding, tokens: Sequence[tuple[int, int]], text: str) -> Iterator[Spot]:
+    """What of a finding is no placeholder, without what is no letter or digit beside one."""
+    begin, end = finding.span.start, finding.span.end
+    inside = [token for token in tokens if token[0] < end and token[1] > begin]
+    if not inside:
+        yield Spot(begin, end, finding.entity)
+        return
+    for start, stop in (*inside, (end, end)):
+        if match := _WORDS.search(text, begin, max(begin, start)):
+            yield Spot(*match.span(), finding.entity)
+        begin = max(begin, stop)
+
+
+_WORDS = regex.compile(r"[\p{L}\p{N}](?:[\s\S]*[\p{L}\p{N}])?")
+
+
+def _putting(guard: Guard, shown: _Shown, masked: Counter[str]) -> Replace:
+    def put(entity: str, text: str) -> str:
+        category = guard.taxonomy.category(entity)
+        if shown(category) is Treatment.BLOCKED:
+            raise Blocked(category)
+        masked[entity] += 1
+        return redact(text, word=guard.taxonomy.label(entity))
+
+    return put
 
 
 def _masker(

@@ -110,12 +110,14 @@ def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
 
 
 async def advance_async(built: Built, exchange: Exchange, event: Event) -> list[Command]:
-    """Gives what an event leads to; a request that takes long to read is read on another thread.
+    """Gives what an event leads to; what takes long to read is read on another thread: a large
+    request, and an answer in which names are looked for.
 
     Only so many are at once: the others wait, so that they neither starve the event loop nor take
     memory without end.
     """
-    if isinstance(event, RequestReceived) and not _is_light(built, event):
+    heavy = isinstance(event, RequestReceived) and not _is_light(built, event)
+    if heavy or exchange.is_slow(event):
         return await to_thread.run_sync(advance, built, exchange, event, limiter=_readers())
     return advance(built, exchange, event)
 

@@ -42,6 +42,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.detection.detector import Detector, RuleDetector, build_detector
+from guardrail.detection.engine import Wanted
 from guardrail.detection.lists import deny_rules
 from guardrail.detection.names import Doubt
 from guardrail.detection.patterns import Rule
@@ -169,6 +170,9 @@ class Dead:
 
     def missed(self, units: Sequence[TextUnit], *, app: str) -> float | None:
         raise self.error(units[0].text)
+
+    def beyond(self, wanted: Wanted, *, whole: bool) -> Detector | None:
+        return None
 
 
 def detecting_with(one: Detector) -> Deployment:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import regex
 from presidio_analyzer import EntityRecognizer, RecognizerResult
@@ -61,6 +61,7 @@ class NamesRecognizer:
 
     models: Mapping[str, NamesModel] = field(repr=False)
     recall: Recall = Recall.BALANCED
+    by_sentence: ClassVar[bool] = True
 
     @property
     def entities(self) -> frozenset[str]:

@@ -20,13 +20,24 @@ from guardrail.detection.names import Doubt
 from guardrail.detection.normalize import View, loose_letters, readings
 from guardrail.detection.patterns import Rule, RuleSet, find
 from guardrail.detection.pieces import batches, pieces
-from guardrail.detection.recognizer import LIGHT, DoubtingRecognizer, Recognizer, examine_all, light
+from guardrail.detection.recognizer import (
+    LIGHT,
+    DoubtingRecognizer,
+    Recognizer,
+    examine_all,
+    light,
+    reads_sentences,
+)
 from guardrail.detection.selection import Selection
 from guardrail.errors import DetectorUnavailable, NestedTooDeep
 from guardrail.spans import resolve
 from guardrail.types import Finding, Span, TextUnit
 
 _Answer = TypeVar("_Answer")
+
+
+Wanted = Callable[[str, str], bool]
+"""Tells of an entity, and of the rule that finds it (empty where none does), whether it counts."""
 
 
 class Detector(Protocol):
@@ -56,6 +67,13 @@ class Detector(Protocol):
 
         Raises:
             DetectorUnavailable: they cannot be had, or not in time.
+        """
+        ...
+
+    def beyond(self, wanted: Wanted, *, whole: bool) -> Detector | None:
+        """Gives what else than `rules` finds what is wanted; None where nothing does.
+
+        That is what reads sentences or, where `whole`, what needs whole texts.
         """
         ...
 
@@ -90,6 +108,9 @@ class RuleDetector:
     cache: FindingCache = field(
         default_factory=lambda: FindingCache(4096), init=False, repr=False, compare=False
     )
+    _beyond: dict[tuple[frozenset[int], bool], RuleDetector] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _applied: RuleSet = field(init=False, repr=False, compare=False)
     _doubting: bool = field(init=False, repr=False, compare=False)
 
@@ -115,6 +136,32 @@ class RuleDetector:
             if name in self.selections:
                 return self.selections[name]
         return Selection(threshold=self.threshold)
+
+    def beyond(self, wanted: Wanted, *, whole: bool) -> RuleDetector | None:
+        """Gives what else than `rules` finds what is wanted; None where nothing does.
+
+        That is what reads sentences or, where `whole`, what needs whole texts.
+
+        Raises:
+            KnownListUnavailable: a list of known people cannot be read.
+        """
+        others = [one for one in self.recognizers if reads_sentences(one) is not whole]
+        rules = self.whole if whole else ()
+        finding = [any(wanted(e, "") for e in one.entities - self.ignored) for one in others]
+        finding += [wanted(rule.entity, rule.name) for rule in rules]
+        if not any(finding):
+            return None
+        numbers = frozenset(number for number, finds in enumerate(finding) if finds)
+        part = self._beyond.get((numbers, whole))
+        if part is None:
+            part = replace(
+                self,
+                rules=(),
+                whole=tuple(rule for n, rule in enumerate(rules, len(others)) if n in numbers),
+                recognizers=tuple(one for n, one in enumerate(others) if n in numbers),
+            )
+            self._beyond[numbers, whole] = part
+        return part
 
     def detect(self, unit: TextUnit, *, app: str = "") -> tuple[Finding, ...]:
         """Gives sorted, disjoint findings in offsets of `unit.text`; the surest win.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from time import monotonic
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from guardrail.types import Finding, Kind, Span, TextUnit
 
@@ -98,6 +98,7 @@ class Lexicon:
     exclude: frozenset[str] = frozenset()
     name: str = "lexicon"
     timeout: float = 2.0
+    by_sentence: ClassVar[bool] = True
 
     @cached_property
     def entities(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from presidio_analyzer.predefined_recognizers import GLiNERRecognizer
 
@@ -45,6 +45,7 @@ class ModelRecognizer:
     piece: int = 256
     overlap: int = 64
     light: int = 0
+    by_sentence: ClassVar[bool] = True
 
     @property
     def entities(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import ClassVar
 
 import spacy
 from spacy.language import Language
@@ -75,6 +76,7 @@ class SpacyRecognizer:
     name: str
     score: float = 0.85
     labels: Mapping[str, str] = field(default_factory=lambda: LABELS)
+    by_sentence: ClassVar[bool] = True
 
     @property
     def entities(self) -> frozenset[str]:

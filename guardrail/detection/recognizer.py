@@ -52,6 +52,14 @@ def light(recognizer: Recognizer) -> int:
     return int(getattr(recognizer, "light", LIGHT))
 
 
+def reads_sentences(recognizer: Recognizer) -> bool:
+    """Whether a sentence, behind the one before it, is enough for a recognizer to find by.
+
+    That is what its attribute `by_sentence` says; one that does not say so needs whole texts.
+    """
+    return bool(getattr(recognizer, "by_sentence", False))
+
+
 def find_all(recognizer: Recognizer, units: Sequence[TextUnit]) -> Sequence[Iterable[Finding]]:
     """Gives what a recognizer finds in each unit, in one go where it can.
 

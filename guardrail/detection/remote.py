@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -32,6 +32,7 @@ class PresidioRecognizer:
     timeout: float
     verify: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
     light: int = 0
+    by_sentence: ClassVar[bool] = True
 
     @property
     def entities(self) -> frozenset[str]:

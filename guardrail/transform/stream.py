@@ -29,8 +29,8 @@ released for look-behinds and rewrites.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from heapq import merge
 from itertools import groupby, pairwise, takewhile
@@ -42,6 +42,7 @@ import regex
 from guardrail.errors import Unavailable
 from guardrail.transform.frontier import Piece, leading_flags, survey
 from guardrail.transform.heads import HeadTable
+from guardrail.transform.sentences import Found, Reader
 
 CONTEXT = 128
 """Code points of original text before a match that its rewrite and look-behinds may see."""
@@ -222,8 +223,8 @@ def _engine(patterns: tuple[tuple[str, int], ...]) -> _Engine:
     )
 
 
-def transform(rules: CompiledRules, text: str) -> str:
-    """Gives the whole text rewritten, in one pass."""
+def transform(rules: CompiledRules, text: str, readers: Sequence[Reader] = ()) -> str:
+    """Gives the whole text rewritten, in one pass; readers must be new."""
     found: list[_Match] = []
     resume: dict[int, int] = {}
     spaced = _spaced(rules, text)
@@ -231,7 +232,33 @@ def transform(rules: CompiledRules, text: str) -> str:
         _accept(rules, text, at, numbers, resume, found)
         if others:
             _accept_spaced(rules, text, spaced, at, others, resume, found)
+    if readers:
+        found = list(_narrowed(found, text))
+        for reader in readers:
+            found += map(_read, (*reader.feed(text), *reader.flush()))
     return _render(text, found, end=len(text))[0] if found else text
+
+
+def _read(found: Found) -> _Match:
+    """What a reader found gives way to what a rule did: a name in an address is a part of it."""
+    rank = (1, found.start - found.end, found.start, found.name)
+    return _Match(found.start, found.end, rank, found.replacement)
+
+
+def _narrowed(found: Iterable[_Match], text: str, origin: int = 0) -> Iterator[_Match]:
+    """Matches without what they begin and end with and leave as it is: a name may stand there."""
+    for match in found:
+        matched = text[match.start - origin : match.end - origin]
+        new = match.replacement
+        width = min(len(matched), len(new))
+        head = next((n for n in range(width) if matched[n] != new[n]), width)
+        rest = width - head
+        tail = next((n for n in range(rest) if matched[-1 - n] != new[-1 - n]), rest)
+        start, end = match.start + head, match.end - tail
+        if start < end:
+            yield replace(match, start=start, end=end, replacement=new[head : len(new) - tail])
+        elif matched != new:
+            yield match
 
 
 def _accept(
@@ -377,10 +404,11 @@ def _render(
 
 
 class StreamTransformer:
-    """Rewrites one stream of text. It holds state and belongs to one stream.
+    """Rewrites one stream of text. It holds state and belongs to one stream, as do its readers.
 
-    When a rewrite raises, the exception propagates and what was held is dropped; from then on every
-    call raises `Unavailable`, so that nothing undecided is ever released.
+    What rules and readers find they find in the original, each by itself. When a rewrite raises,
+    the exception propagates and what was held is dropped; from then on every call raises
+    `Unavailable`, so that nothing undecided is ever released.
     """
 
     __slots__ = (
@@ -388,6 +416,9 @@ class StreamTransformer:
         "_frontier",
         "_origin",
         "_owner",
+        "_owners",
+        "_reached",
+        "_readers",
         "_resume",
         "_rules",
         "_stopped",
@@ -395,8 +426,9 @@ class StreamTransformer:
         "_waiting",
     )
 
-    def __init__(self, rules: CompiledRules) -> None:
+    def __init__(self, rules: CompiledRules, readers: Sequence[Reader] = ()) -> None:
         self._rules = rules
+        self._readers = readers
         self._stopped = False
         self._begin()
 
@@ -404,10 +436,12 @@ class StreamTransformer:
         self._text = ""  # original: what is held, and before it the context that is kept
         self._origin = 0  # the offset of _text in the stream
         self._frontier = 0  # all before it is decided and released
+        self._reached = 0  # all before it is decided as far as rules go
         self._found: list[_Match] = []  # those that reach beyond the frontier
+        self._owners: list[_Match] = []  # the same with what readers found, where there are any
         self._owner: _Match | None = None  # of the last code point released
         self._resume: dict[int, int] = {}  # from where on each rule may match again
-        self._waiting: int | None = None  # a rule that waited at the frontier
+        self._waiting: int | None = None  # a rule that waits where the rules have got to
 
     @property
     def held(self) -> int:
@@ -419,7 +453,11 @@ class StreamTransformer:
         self._refuse_if_stopped()
         try:
             self._text += chunk
-            return self._release(self._decide())
+            self._reached = until = self._decide()
+            for reader in self._readers:
+                self._owners += map(_read, reader.feed(chunk))
+                until = min(until, reader.decided)
+            return self._release(until)
         except BaseException:
             self._stop()
             raise
@@ -428,7 +466,10 @@ class StreamTransformer:
         """Ends the stream and gives the rest of it; the transformer starts anew."""
         self._refuse_if_stopped()
         try:
-            rest = self._release(self._decide(final=True))
+            until = self._decide(final=True)
+            for reader in self._readers:
+                self._owners += map(_read, reader.flush())
+            rest = self._release(until)
         except BaseException:
             self._stop()
             raise
@@ -448,13 +489,20 @@ class StreamTransformer:
 
         At the end of the stream, when it is `final`, none waits.
         """
+        known = len(self._found)
+        until = self._search(final=final)
+        if self._readers:
+            self._owners += _narrowed(self._found[known:], self._text, self._origin)
+        return until
+
+    def _search(self, *, final: bool) -> int:
         text, origin, rules = self._text, self._origin, self._rules
         spaced = _spaced(rules, text)
-        start = self._frontier - origin
+        start = self._reached - origin
         waiting = () if final or self._waiting is None else (self._waiting,)
         for number in waiting:
             if self._waits(number, text, spaced, start):
-                return self._frontier
+                return self._reached
         self._waiting = None
         for at, numbers, others in _candidates(rules, text, spaced, start):
             for number in () if final else (*numbers, *map(invert, others)):
@@ -477,13 +525,15 @@ class StreamTransformer:
         begin, origin = self._frontier, self._origin
         if until == begin:
             return ""
-        if self._found:
+        if owners := self._owners if self._readers else self._found:
             text, self._owner = _render(
-                self._text, self._found, begin=begin, end=until, origin=origin, owner=self._owner
+                self._text, owners, begin=begin, end=until, origin=origin, owner=self._owner
             )
-            self._found = [match for match in self._found if match.end > until]
+            self._owners = [match for match in self._owners if match.end > until]
         else:
             text, self._owner = self._text[begin - origin : until - origin], None
+        if self._found:
+            self._found = [match for match in self._found if match.end > until]
         self._frontier = until
         # One more than CONTEXT, so that no look-behind takes the first kept one for the start.
         if (surplus := until - origin - CONTEXT - 1) > _SLACK:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from time import monotonic
+from typing import ClassVar
 
 import regex
 
@@ -40,6 +41,7 @@ class KnownPeople:
     name: str
     exclude: frozenset[str] = frozenset()
     timeout: float = 2.0
+    by_sentence: ClassVar[bool] = True
     _watch: Watch = field(repr=False)
 
     @property
