@@ -515,8 +515,8 @@ class Filter:
     `active` holds the rules that mask or block; `restoring` makes the rule that puts the user's
     own values back, for text or for the arguments of a tool that is declared or not. `readers` make
     what finds in sentences, or in whole texts, what no rule does; they are told whether a text may
-    be an identifier. `unenforced` are categories that policy masks and that cannot be masked in an
-    answer while it streams.
+    be an identifier and how long it may get. `unenforced` are categories that policy masks and that
+    cannot be masked in an answer while it streams.
     """
 
     def __init__(
@@ -526,7 +526,7 @@ class Filter:
         *,
         declared: frozenset[str],
         masked: Counter[str],
-        readers: Sequence[Callable[[bool], Reader]] = (),
+        readers: Sequence[Callable[[bool, int], Reader]] = (),
         unenforced: tuple[Category, ...] = (),
     ) -> None:
         self._readers = readers
@@ -554,16 +554,16 @@ class Filter:
             Blocked: it holds what policy lets nobody see.
             DetectorUnavailable: what is to be found in it cannot be found.
         """
-        return transform(self._rules(tool, restoring), text, self._made(identifier))
+        return transform(self._rules(tool, restoring), text, self._made(identifier, len(text)))
 
     def transformer(
         self, *, tool: str | None, restoring: bool = True, identifier: bool = False
     ) -> StreamTransformer:
         """Gives what filters such a text as it streams; the same comes out however it is cut."""
-        return StreamTransformer(self._rules(tool, restoring), self._made(identifier))
+        return StreamTransformer(self._rules(tool, restoring), self._made(identifier, _HELD))
 
-    def _made(self, identifier: bool) -> list[Reader]:
-        return [make(identifier) for make in self._readers]
+    def _made(self, identifier: bool, most: int) -> list[Reader]:
+        return [make(identifier, most) for make in self._readers]
 
     def _rules(self, tool: str | None, restoring: bool) -> CompiledRules:
         declared = tool is not None and bool({tool, "*"} & self._declared)
@@ -580,6 +580,10 @@ class Filter:
         return rules
 
 
+_HELD = 2**20
+"""Code points of a text that streams, where it is held to its end."""
+
+
 @lru_cache(maxsize=64)
 def _joined(rules: tuple[StreamRule, ...]) -> CompiledRules:
     """The same few sets of rules serve all exchanges; only their rewrites differ."""
@@ -592,12 +596,11 @@ def build_filter(
     *,
     endpoint: Endpoint,
     vault: Vault,
-    limit: int = 32 * 2**20,
 ) -> Filter:
     """Gives the rules that mask or block what the model says and restore what the user said.
 
     Masking looks at what the model wrote; what is restored is the user's own and is not looked at
-    again. `limit` is how many code points of a text are held where it is needed whole.
+    again.
 
     Raises:
         Unavailable: it cannot be told what there is to mask.
@@ -615,13 +618,13 @@ def build_filter(
                     active[guard.stream_rules[rule.name]] = masker
     wanted = _wanted(guard, selection, shown)
     put = _putting(guard, shown, masked)
-    readers: list[Callable[[bool], Reader]] = []
+    readers: list[Callable[[bool, int], Reader]] = []
     if part := guard.detector.beyond(wanted, whole=False):
         look = _looking(guard, part, selection, context.principal.id, shown)
-        readers.append(lambda code: Sentences(partial(look, code), put, hold=guard.hold))
+        readers.append(lambda code, _: Sentences(partial(look, code), put, hold=guard.hold))
     if whole := guard.detector.beyond(wanted, whole=True):
         look_at_all = _looking(guard, whole, selection, context.principal.id, shown)
-        readers.append(lambda code: Texts(partial(look_at_all, code), put, most=limit))
+        readers.append(lambda code, most: Texts(partial(look_at_all, code), put, most=most))
 
     def restoring(sink: Sink, declared: bool) -> Rewrite:
         @cache
@@ -708,7 +711,7 @@ def _looking(
 
     def look(identifier: bool, text: str) -> list[Spot]:
         named = identifier and _SPACE.search(text) is None
-        kind = Kind.IDENTIFIER if named else Kind.PROSE
+        kind = Kind.PROSE if _LETTER.search(text) and not named else Kind.IDENTIFIER
         (found,) = part.find_all([TextUnit(pointer="", text=text, kind=kind)], app=app)
         kept = resolve(
             (f for f in found if treatment(f) is not Treatment.CLEAR and not selection.reviews(f)),
@@ -736,6 +739,7 @@ def _outside(finding: Finding, tokens: Sequence[tuple[int, int]], text: str) -> 
         begin = max(begin, stop)
 
 
+_LETTER = regex.compile(r"\p{L}")
 _WORDS = regex.compile(r"[\p{L}\p{N}](?:[\s\S]*[\p{L}\p{N}])?")
 
 

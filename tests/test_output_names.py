@@ -220,6 +220,18 @@ def test_a_whole_answer_calls_no_tool_with_a_name(hiding: Guard, value: object) 
     assert b"PERSON REDACTED" in story.answer
 
 
+def test_whatever_a_sentence_shows_is_masked_where_policy_says_so(tmp_path: Path) -> None:
+    cedar = "".join(HIDDEN.format(category=one) for one in ("religion", "location", "health"))
+    one = filter_of(guard(policies_with(tmp_path, {"house.cedar": cedar})))
+    said = "She is Catholic and lives in Berlin. My mother has cancer. Erika is fine, 12345.67 too."
+    shown = one.transform(said, tool=None)
+    for value in ("Catholic", "Berlin", "cancer"):
+        assert value not in shown
+    assert shown.endswith("Erika is fine, 12345.67 too.")
+    stream = one.transformer(tool=None)
+    assert "".join(map(stream.feed, said)) + stream.flush() == shown
+
+
 def test_by_default_the_one_who_asked_reads_names_at_once() -> None:
     default = filter_of(guard())
     assert not default.slow

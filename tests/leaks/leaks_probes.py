@@ -143,10 +143,12 @@ def talk(
     )
 
 
-_SHOWN_BY_DEFAULT = frozenset({"email", "phone", "iban"})
+_SHOWN_BY_DEFAULT = frozenset({"email", "phone", "iban", "name"})
 """What shipped policies let the one who asked read in an answer."""
 
 _NEVER_SHOWN = ("card", "key")
+_SAID = {"name": "Then Erika Mustermann called her. That was all."}
+"""What a model says instead of what a user does: no word before the name gives it away."""
 
 
 def try_new(voice: Voice, *, size: int, prompt: str = "hello", woven: bool = False) -> str:
@@ -156,6 +158,7 @@ def try_new(voice: Voice, *, size: int, prompt: str = "hello", woven: bool = Fal
 
     def one(guarded: Built, name: str) -> str:
         value, text = PLANTED[name]
+        text = _SAID.get(name, text)
         said = json.dumps({"note": text}) if voice.tool else text
         seen = talk(voice, prompt, lambda _: said, size=size, woven=woven, guarded=guarded)
         if seen.status != 200:
