@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -361,9 +362,9 @@ class Dead:
         return ()
 
 
-def with_recognizer(one: Guard, recognizer: object, **changes: object) -> Guard:
-    detector = RuleDetector(rules=(), recognizers=(recognizer,))  # type: ignore[arg-type]
-    return replace(one, detector=detector, **changes)
+def with_recognizer(one: Guard, recognizer: Any, *, holds_answers: bool = False) -> Guard:
+    detector = RuleDetector(rules=(), recognizers=(recognizer,))
+    return replace(one, detector=detector, holds_answers=holds_answers)
 
 
 def test_an_answer_whose_names_cannot_be_found_ends(hiding: Guard) -> None:
