@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,7 +17,6 @@ from exchange_world import (
     CRM,
     ENDED,
     HOME,
-    NOW,
     POLICIES,
     REGIONS,
     ROUTES,
@@ -69,7 +67,7 @@ from guardrail.protocols.maps import GENERIC, load_protocols
 from guardrail.spans import resolve
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.known import is_structured
-from guardrail.transform.vault import Vault, Vaults
+from guardrail.transform.vault import Vault
 from guardrail.types import Category, Decision, Finding, Reason, Span, TextUnit, Treatment
 
 PLANTED = "alice.planted@example.com"
@@ -662,33 +660,6 @@ def test_log_probabilities_are_removed_since_they_spell_the_text() -> None:
     body = ChunkReceived(json.dumps({"choices": [choice]}).encode())
     story = tell(open_exchange(), ask("x"), started(), body, ENDED)
     assert json.loads(story.answer)["choices"][0]["logprobs"] is None
-
-
-# ── vaults ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_vault_belongs_to_one_principal_and_one_conversation() -> None:
-    vaults = Vaults()
-    one = vaults.open(principal="crm", conversation="c", now=NOW)
-    assert vaults.open(principal="crm", conversation="c", now=NOW) is one
-    assert vaults.open(principal="crm", conversation="d", now=NOW) is not one
-    assert vaults.open(principal="shop", conversation="c", now=NOW) is not one
-
-
-def test_an_idle_vault_is_forgotten() -> None:
-    vaults = Vaults(idle=timedelta(minutes=1))
-    one = vaults.open(principal="crm", conversation="c", now=NOW)
-    later = NOW + timedelta(seconds=59)
-    assert vaults.open(principal="crm", conversation="c", now=later) is one
-    later += timedelta(seconds=61)
-    assert vaults.open(principal="crm", conversation="c", now=later) is not one
-
-
-def test_opening_a_full_set_of_vaults_keeps_the_one_that_is_opened() -> None:
-    vaults = Vaults(size=2)
-    one = vaults.open(principal="crm", conversation="1", now=NOW)
-    vaults.open(principal="crm", conversation="2", now=NOW)
-    assert vaults.open(principal="crm", conversation="1", now=NOW) is one
 
 
 def test_the_shipped_policies_are_what_these_tests_run_on() -> None:
