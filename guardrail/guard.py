@@ -20,14 +20,15 @@ from urllib.parse import quote_plus
 import regex
 
 from guardrail.detection.detector import Detector
+from guardrail.detection.minted import is_by_chance
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError, GuardrailError, Refusal
 from guardrail.policy.ladder import decide, decide_output, may_process_unaudited, may_restore
 from guardrail.policy.loader import PolicyStore
 from guardrail.protocols.bodies import Body
-from guardrail.protocols.fields import Action, Leaf, Path, leaves, rewrite
-from guardrail.protocols.maps import Protocol
+from guardrail.protocols.fields import Action, Leaf, Path, Step, leaves, rewrite
+from guardrail.protocols.maps import Protocol, field_names
 from guardrail.spans import resolve
 from guardrail.taxonomy import NONE, Taxonomy
 from guardrail.transform.known import Index, KnownValues, is_structured
@@ -212,6 +213,8 @@ def inspect(
         for finding in next(detected):
             if leaf.action is Action.LINK and finding.entity == "URL":
                 continue  # whether a link may leave is asked of the media it leads to
+            if leaf.action in _NAMES and is_by_chance(leaf.text, finding.span):
+                continue
             if selection.reviews(finding):
                 counts[finding.entity] += 1
             else:
@@ -246,13 +249,27 @@ _SPACE = regex.compile(r"\s")
 
 
 def _unit(leaf: Leaf) -> TextUnit:
-    identifier = leaf.action in _NAMES and _SPACE.search(leaf.text) is None
+    identifier = _is_field(leaf) or (leaf.action in _NAMES and _SPACE.search(leaf.text) is None)
+    # What the protocol calls a token is none: only the names that somebody else gave are labels.
+    labelled = leaf.action is not Action.STRUCTURE or leaf.path[-1:] not in _fields()
     spaced = leaf.action is Action.PARTICIPANT  # who has to write `Erika_Mustermann`
     return TextUnit(
-        pointer=leaf.pointer,
+        pointer=leaf.pointer if labelled else "",
         text=leaf.text.replace("_", " ") if spaced else leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
     )
+
+
+def _is_field(leaf: Leaf) -> bool:
+    """Whether a text is the name of a field as protocols have it: `uri` is nobody there."""
+    path = leaf.path
+    names = path[-1:] == (Step.KEY,) or path[-2:-1] == ("required",)
+    return names and (leaf.text,) in _fields()
+
+
+@cache
+def _fields() -> frozenset[Path]:
+    return frozenset((name,) for name in field_names())
 
 
 def _opaque(leaf: Leaf) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ from guardrail.policy.loader import load_policies
 from guardrail.policy.verdicts import Memo
 from guardrail.protocols.bodies import read_body, read_form
 from guardrail.protocols.fields import leaves
-from guardrail.protocols.maps import GENERIC, load_protocols
+from guardrail.protocols.maps import GENERIC, load_protocols, protocol_of
 from guardrail.spans import resolve
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.known import is_structured
@@ -764,3 +764,44 @@ def test_a_request_that_takes_too_long_as_a_whole_is_refused() -> None:
     story = tell(open_exchange(detecting_with(one)), long)
     denied(story, 503, "guardrail_unavailable")
     assert story.records[0].errors == ("DetectorUnavailable",)
+
+
+# ── what protocols call their fields, and the ids that programs make ─────────────────────────────
+
+TOKEN = "0263b1a9-56e3-6307-0459-ff3ec82b0d98"
+MINTED = "a93ae2d4c39cda96704541412901642b97387f8e38a2449fb7"  # a96704541 is a DEA number
+
+
+def rpc(method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+@pytest.mark.parametrize(
+    ("payload", "found"),
+    [
+        pytest.param(rpc("initialize", capabilities={"elicitation": {}}), [], id="capability"),
+        pytest.param(rpc("resources/read", uri="x:1", _meta={"progressToken": TOKEN}), [], id="_"),
+        pytest.param(rpc("notifications/progress", progressToken=TOKEN), [], id="progress"),
+        pytest.param(rpc("tools/call", name="f", arguments={"uri": "x"}), [], id="argument"),
+        pytest.param(
+            rpc("x", tools=[{"inputSchema": {"properties": {"uri": {}}, "required": ["uri"]}}]),
+            [],
+            id="schema",
+        ),
+        pytest.param([{"jsonrpc": "2.0", "id": 1, "result": {}}], [], id="answer"),
+        pytest.param(rpc("tools/call", arguments={"anna": 1}), ["PERSON"], id="a name"),
+        pytest.param(rpc("x", note="uri"), ["PERSON"], id="a text"),
+        pytest.param(rpc("x", arguments={"progressToken": TOKEN}), ["SECRET"], id="own token"),
+        pytest.param(
+            {"messages": [{"role": "tool", "tool_call_id": f"call_{MINTED}"}]}, [], id="minted"
+        ),
+        pytest.param(
+            {"messages": [{"role": "tool", "content": MINTED}]}, ["MEDICAL_LICENSE"], id="said"
+        ),
+    ],
+)
+def test_a_protocol_s_own_words_are_nobody(payload: Any, found: list[str]) -> None:
+    body = read_body(json.dumps(payload).encode(), content_type="application/json")
+    protocol = protocol_of(body.payload, "/mcp" if isinstance(payload, list) else "/x")
+    inspection = inspect(guard(), [(body, protocol)], vault=Vault(), app="crm")
+    assert sorted(inspection.counts) == found

@@ -155,6 +155,12 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     return Protocol(**rows)
 
 
+@lru_cache(maxsize=1)
+def field_names() -> frozenset[str]:
+    """Gives every name that a shipped map has for a field of a request."""
+    return frozenset().union(*(protocol.request.names() for protocol in load_protocols().values()))
+
+
 def _state(rows: Mapping[str, Any]) -> StatePlaces:
     lists = {name: tuple(rows.get(name, ())) for name in ("names", "path", "ids", "event_ids")}
     shared = frozenset(rows.get("shared", ()))
