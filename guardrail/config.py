@@ -242,13 +242,15 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta) and value > timedelta():
+        return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if isinstance(value, str) and match is None:
+    if match is None:
         raise ValueError("write a number and a unit: 90s, 30m, 12h, 30d, 4w")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else value
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta())]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class VaultsConfig(_Table):
@@ -258,7 +260,7 @@ class VaultsConfig(_Table):
     last added to; `key` is the secret that seals them, `old_keys` those that sealed them before.
     """
 
-    store: Secret = SecretStr("memory")
+    store: Secret | None = None
     ttl: Duration | None = None
     key: Secret | None = None
     old_keys: tuple[Secret, ...] = ()
@@ -387,7 +389,7 @@ def _inconsistencies(config: Config) -> Iterator[str]:
 
 
 def _vault_problems(vaults: VaultsConfig) -> Iterator[str]:
-    kind, _, rest = vaults.store.get_secret_value().partition(":")
+    kind, _, rest = _store_of(vaults).partition(":")
     durable = kind in ("sqlite", "postgresql", "postgres")
     if not (durable and rest) and (kind, rest) != ("memory", ""):
         yield "vaults.store: must be memory, sqlite:PATH or postgresql://…"
@@ -435,8 +437,12 @@ def _anchored(config: Config, base: Path) -> Config:
     )
 
 
-def _store_at(base: Path, vaults: VaultsConfig) -> SecretStr:
-    kind, _, rest = vaults.store.get_secret_value().partition(":")
+def _store_of(vaults: VaultsConfig) -> str:
+    return vaults.store.get_secret_value() if vaults.store else "memory"
+
+
+def _store_at(base: Path, vaults: VaultsConfig) -> SecretStr | None:
+    kind, _, rest = _store_of(vaults).partition(":")
     return SecretStr(f"sqlite:{base / rest}") if kind == "sqlite" else vaults.store
 
 
@@ -548,7 +554,7 @@ def configured_vaults(config: VaultsConfig) -> Vaults:
         ConfigError: the store is something else, or needs what is not installed.
         VaultUnavailable: the store cannot be opened.
     """
-    url = config.store.get_secret_value()
+    url = _store_of(config)
     kind, _, rest = url.partition(":")
     store: Store | None = None
     if kind != "memory":
