@@ -32,6 +32,7 @@ from guardrail.protocols.fields import (
 from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_event, parse_event
 from guardrail.protocols.maps import Protocol
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
+from guardrail.remembering import Witness
 from guardrail.transform.fragments import JsonFragments, TextTransformer
 
 _WHOLE = frozenset({Action.IDENTIFIER, Action.STRUCTURE})
@@ -54,12 +55,19 @@ class WholeAnswer:
     """An answer that is read to its end before anything is released."""
 
     def __init__(
-        self, *, content_type: str, protocol: Protocol, outgoing: Filter, limit: int
+        self,
+        *,
+        content_type: str,
+        protocol: Protocol,
+        outgoing: Filter,
+        limit: int,
+        witness: Witness | None = None,
     ) -> None:
         self._content_type = content_type
         self._protocol = protocol
         self._filter = outgoing
         self._limit = limit
+        self._witness = witness
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -80,6 +88,8 @@ class WholeAnswer:
             body = read_body(raw, content_type=self._content_type)
         except Refusal as refusal:
             raise Refusal(502, "upstream_uninspectable", refusal.message) from None
+        if self._witness:
+            self._witness.hear_whole(body.payload, leaves(body.payload, self._protocol.response))
         changes = _filtered(body.payload, self._protocol, self._filter)
         return body.encode(rewrite(body.payload, changes)) if changes else raw
 
@@ -268,8 +278,16 @@ class _Channel:
 class EventAnswer:
     """A stream of events: server-sent events, or one JSON value a line."""
 
-    def __init__(self, *, protocol: Protocol, outgoing: Filter, lines: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        protocol: Protocol,
+        outgoing: Filter,
+        lines: bool = False,
+        witness: Witness | None = None,
+    ) -> None:
         self._protocol = protocol
+        self._witness = witness
         self._filter = outgoing
         self._framer: SseFramer | LineFramer = LineFramer() if lines else SseFramer()
         self._read = self._read_line if lines else self._read_event
@@ -355,6 +373,8 @@ class EventAnswer:
         payload, protocol = event.payload, self._protocol
         kind = _plain(_at(payload, protocol.kind))
         found = list(fragments(payload, protocol.kinds.get(kind, protocol.events)))
+        if self._witness:
+            self._witness.hear_event(payload, found)
         self._name_tool(payload)
         # A tool's name decides what may stand in its arguments, wherever in the event it stands.
         for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):

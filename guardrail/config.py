@@ -1,7 +1,7 @@
 """guardrail.toml → a frozen `Config` → built objects: filled, checked as a whole, then built.
 
 Environment variables override the file: `GUARDRAIL_AUDIT__PATH` is `audit.path`. A secret may be
-written as `env:NAME`, which is read when the configuration is loaded.
+written as `env:NAME` or `file:/PATH`, which is read when the configuration is loaded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
@@ -50,7 +51,9 @@ from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import Taxonomy, load_taxonomy
 from guardrail.transform.sentences import HOLD, OVERLAP
-from guardrail.transform.vault import Vaults
+from guardrail.transform.stores.postgres import PostgresVaults
+from guardrail.transform.stores.sqlite import SqliteVaults
+from guardrail.transform.vaults import Store, Vaults
 from guardrail.types import Endpoint, Principal, TextUnit
 
 FILE = "guardrail.toml"
@@ -62,12 +65,24 @@ Place = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
 
 def _from_environment(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value()
+    if value.startswith("file:"):
+        return _from_file(Path(value.removeprefix("file:")))
     if not value.startswith("env:"):
         return secret
     name = value.removeprefix("env:")
     if name not in os.environ:
         raise ValueError(f"the environment variable {name} is not set")
     return SecretStr(os.environ[name])
+
+
+def _from_file(path: Path) -> SecretStr:
+    if not path.is_absolute():
+        raise ValueError("write the file of a secret as file:/an/absolute/path")
+    try:
+        return SecretStr(path.read_text("utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ValueError(f"the file {path} cannot be read: {why}") from None
 
 
 Secret = Annotated[SecretStr, AfterValidator(_from_environment)]
@@ -231,6 +246,35 @@ class PseudonymsConfig(_Table):
     key: Secret | None = None
 
 
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta) and value > timedelta():
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write a number and a unit: 90s, 30m, 12h, 30d, 4w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class VaultsConfig(_Table):
+    """`[vaults]`: where the placeholders of conversations are kept that outlive an exchange.
+
+    `store` is `memory`, `sqlite:PATH` or a `postgresql://` URL. `ttl` is how long, since they were
+    last added to; `key` is the secret that seals them, `old_keys` those that sealed them before.
+    """
+
+    store: Secret | None = None
+    ttl: Duration | None = None
+    key: Secret | None = None
+    old_keys: tuple[Secret, ...] = ()
+
+
 class Config(BaseSettings):
     """The whole configuration; see each table's class."""
 
@@ -252,6 +296,7 @@ class Config(BaseSettings):
     gateway: GatewayConfig = GatewayConfig()
     output: OutputConfig = OutputConfig()
     pseudonyms: PseudonymsConfig = PseudonymsConfig()
+    vaults: VaultsConfig = VaultsConfig()
 
     _reads_environment: ClassVar[bool] = False
 
@@ -339,6 +384,7 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     endpoint_id = config.middleware.endpoint
     if endpoint_id and endpoint_id not in config.endpoints:
         yield f"middleware.endpoint: there is no [endpoints.{endpoint_id}]"
+    yield from _vault_problems(config.vaults)
     keys = [a.key.get_secret_value() for a in config.apps.values() if a.key is not None]
     if len(set(keys)) < len(keys):
         yield "apps: two apps share one key"
@@ -349,6 +395,18 @@ def _inconsistencies(config: Config) -> Iterator[str]:
             yield f"apps.{name}.key: required, since gateway.host is not a loopback address"
     if len(config.apps) > 1 and len(keys) + 1 < len(config.apps):
         yield "apps: with several apps, at most one may do without a key"
+
+
+def _vault_problems(vaults: VaultsConfig) -> Iterator[str]:
+    kind, _, rest = _store_of(vaults).partition(":")
+    durable = kind in ("sqlite", "postgresql", "postgres")
+    if not (durable and rest) and (kind, rest) != ("memory", ""):
+        yield "vaults.store: must be memory, sqlite:PATH or postgresql://…"
+    if durable and vaults.key is None:
+        yield "vaults.key: required, since what is kept outlives the process; env:NAME names one"
+    for name, key in (("key", vaults.key), *(("old_keys", key) for key in vaults.old_keys)):
+        if key is not None and len(key.get_secret_value()) < 32:
+            yield f"vaults.{name}: use at least 32 characters, made at random"
 
 
 def _is_loopback(host: str) -> bool:
@@ -382,9 +440,19 @@ def _anchored(config: Config, base: Path) -> Config:
             "detection": settled(config.detection),
             "policies": PoliciesConfig(directory=anchor(config.policies.directory)),
             "regions": PoliciesConfig(directory=anchor(config.regions.directory)),
+            "vaults": config.vaults.model_copy(update={"store": _store_at(base, config.vaults)}),
             "audit": config.audit.model_copy(update={"path": anchor(config.audit.path)}),
         }
     )
+
+
+def _store_of(vaults: VaultsConfig) -> str:
+    return vaults.store.get_secret_value() if vaults.store else "memory"
+
+
+def _store_at(base: Path, vaults: VaultsConfig) -> SecretStr | None:
+    kind, _, rest = _store_of(vaults).partition(":")
+    return SecretStr(f"sqlite:{base / rest}") if kind == "sqlite" else vaults.store
 
 
 def _model_at(base: Path, name: str) -> str:
@@ -412,7 +480,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Everything a shell needs. The audit log is open; `close` it when done."""
+    """Everything a shell needs. Audit log and vaults are open; `close` them when done."""
 
     config: Config
     deployment: Deployment
@@ -422,8 +490,9 @@ class Built:
     upstreams: Mapping[str, Upstream]
 
     def close(self) -> None:
-        """Writes what the audit log still holds and closes it."""
+        """Writes what the audit log still holds, and closes it and the vaults."""
         self.audit.close()
+        self.vaults.close()
 
 
 def build(config: Config) -> Built:
@@ -433,6 +502,7 @@ def build(config: Config) -> Built:
         ConfigError: policies, regions, endpoints or detectors do not fit together.
         PolicyUnavailable: the policy engine fails its self-test.
         AuditUnavailable: the audit log cannot be opened for writing.
+        VaultUnavailable: the store of vaults cannot be opened.
     """
     regions = load_regions(config.regions.directory or default_directory("regions"))
     taxonomy = configured_taxonomy(config.detection)
@@ -461,6 +531,12 @@ def build(config: Config) -> Built:
         holds_answers=config.output.streams == "buffer",
     )
     _check_output(guard, routes, apps)
+    vaults = configured_vaults(config.vaults)
+    try:
+        audit = AuditLog(SqliteStore(config.audit.path), timeout_s=config.audit.timeout_s)
+    except BaseException:
+        vaults.close()
+        raise
     return Built(
         config=config,
         deployment=Deployment(
@@ -469,8 +545,8 @@ def build(config: Config) -> Built:
             destination=config.middleware.endpoint,
             limits=Limits(request=config.limits.request_bytes, answer=config.limits.answer_bytes),
         ),
-        audit=AuditLog(SqliteStore(config.audit.path), timeout_s=config.audit.timeout_s),
-        vaults=Vaults(),
+        audit=audit,
+        vaults=vaults,
         apps=apps,
         upstreams={
             name: Upstream(
@@ -504,6 +580,23 @@ def _check_output(guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]
                 )
     if problems:
         raise ConfigError(problems)
+
+
+def configured_vaults(config: VaultsConfig) -> Vaults:
+    """Gives the vaults that `[vaults]` describes.
+
+    Raises:
+        ConfigError: the store is something else, or needs what is not installed.
+        VaultUnavailable: the store cannot be opened.
+    """
+    url = _store_of(config)
+    kind, _, rest = url.partition(":")
+    store: Store | None = None
+    if kind != "memory":
+        store = SqliteVaults(rest) if kind == "sqlite" else PostgresVaults(url)
+    keys = [key.get_secret_value().encode() for key in (config.key, *config.old_keys) if key]
+    ttl = config.ttl or (timedelta(days=30) if store else timedelta(minutes=30))
+    return Vaults(store, keys=keys, ttl=ttl)
 
 
 def configured_taxonomy(found: DetectionConfig) -> Taxonomy:

@@ -7,7 +7,8 @@
         ├── DetectorUnavailable
         │   └── NestedTooDeep
         ├── PolicyUnavailable
-        └── AuditUnavailable
+        ├── AuditUnavailable
+        └── VaultUnavailable
 
 No message quotes user text: messages are shown to callers and written to logs.
 """
@@ -64,3 +65,7 @@ class PolicyUnavailable(Unavailable):
 
 class AuditUnavailable(Unavailable):
     """The audit log could not make an event durable."""
+
+
+class VaultUnavailable(Unavailable):
+    """The store of vaults does not answer."""

@@ -43,13 +43,16 @@ from guardrail.guard import (
 )
 from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form
 from guardrail.protocols.errors import Told, render_error, render_stream_error
-from guardrail.protocols.fields import FieldMap, compile_map, rewrite
+from guardrail.protocols.fields import FieldMap, Leaf, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.mirrored import mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
+from guardrail.remembering import Case, Leaving, Memory, Witness, keeps, recall
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
+from guardrail.taxonomy import UNINSPECTABLE
 from guardrail.transform.vault import Vault
+from guardrail.transform.vaults import Vaults
 from guardrail.types import AuditEvent, Decision, Endpoint, RequestContext, Treatment
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -195,7 +198,14 @@ class Close:
     explained: bool = False
 
 
-Command = Record | Forward | Reply | Start | Emit | Close
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep this for later requests before going on; where it cannot be, they do without."""
+
+    leaving: Leaving
+
+
+Command = Record | Forward | Reply | Start | Emit | Keep | Close
 
 
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────
@@ -267,6 +277,11 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "no_permitted_route": (
             "policy keeps this request on a local model, and none is configured for it"
         ),
+        "astray": (
+            "what the request adds to may be elsewhere than where the request goes; "
+            "middleware.endpoint says where requests go that name no model"
+        ),
+        "conversation_busy": "too many requests add to this conversation at once; send it again",
         "upstream_unreachable": "the model endpoint did not answer",
         "upstream_timeout": "the model endpoint took too long",
         "upstream_broken": "the model endpoint broke off its answer",
@@ -279,6 +294,7 @@ class Exchange:
 
     `context` says who asks, `vault` holds the conversation's placeholders, `clock` gives the time
     of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`.
+    `vaults` has what earlier exchanges left: the conversation's placeholders, too.
     """
 
     def __init__(
@@ -291,11 +307,19 @@ class Exchange:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         target: Route | None = None,
+        vaults: Vaults | None = None,
     ) -> None:
         self._deployment = deployment
         self._door = door
         self._context = context
         self._vault = vault
+        self._vaults = vaults
+        self._memory = Memory(vaults=None, context=context, base=vault)
+        self._case = Case(vault=vault)
+        self._endpoints: frozenset[str] = frozenset()
+        self._witness: Witness | None = None
+        self._keeps = False
+        self._is_inspected = False
         self._clock = clock
         self._new_id = new_id
         self._target = target
@@ -384,29 +408,41 @@ class Exchange:
         sent = len(bodies)
         if event.envelope:
             bodies.append((_envelope(event.envelope), ENVELOPE))
+        payload = bodies[0][0].payload if event.body else None
+        self._keeps = event.method == "POST" and keeps(self._protocol.state, payload)
         if not bodies:
-            self._state = State.DECIDED
-            self._route = self._target
-            return (Forward(body=event.body, query=event.query, route=self._target),)
-        guard = self._deployment.guard
-        inspection = inspect(guard, bodies, vault=self._vault, app=self._context.principal.id)
-        if not sent and not inspection.counts:
-            self._state = State.DECIDED
-            self._route = self._target
-            return (Forward(body=b"", route=self._target),)
-        self._inspection = inspection
+            return self._pass(event, self._recall(payload).at(self._targets()))
         named = _models(bodies[0], self._protocol, event.path) if event.body else _Named()
         if event.query:
             named = _Named(named.field, named.others | _models(bodies[queried - 1], GENERIC).others)
-        choice = self._choose(self._inspection, named)
-        self._decision, self._route = choice.decision, choice.route
-        if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
-            return self._deny(choice.decision)
-        if choice.decision.treatment is Treatment.LOCAL:
-            parts = [body.raw for body, _ in bodies[:sent]]
+        guard = self._deployment.guard
+        for _ in range(_ATTEMPTS):
+            app = self._context.principal.id
+            cases = _Cases(guard, bodies, self._recall(payload), app=app, sent=sent)
+            if not sent and not cases.inspection(self._targets()).counts:
+                return self._pass(event, cases.case(self._targets()))
+            choice = self._choose(cases, named)
+            self._decision, self._route = choice.decision, choice.route
+            inspection, case = cases.inspection(self._endpoints), cases.case(self._endpoints)
+            self._case, self._vault = case, case.vault
+            self._is_inspected = UNINSPECTABLE not in inspection.evidence
+            self._inspection = inspection
+            if choice.route and choice.route.endpoint.id != choice.decision.endpoint:
+                # What is told of a request that stays is what kept it from leaving.
+                self._inspection = cases.inspection(frozenset({choice.decision.endpoint}))
+            if self._memory.is_astray(case, self._endpoints):
+                raise Refusal(422, "uninspectable_input", _MESSAGES["astray"])
+            if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
+                return self._deny(choice.decision)
+            if choice.decision.treatment is Treatment.LOCAL:
+                parts = [body.raw for body, _ in bodies[:sent]]
+            else:
+                shielded = shield(guard, inspection, choice.decision, vault=case.vault)
+                parts = list(shielded[:sent])
+            if self._memory.save(case, self._endpoints, inspected=self._is_inspected):
+                break
         else:
-            shielded = shield(guard, self._inspection, choice.decision, vault=self._vault)
-            parts = list(shielded[:sent])
+            raise Refusal(503, "conversation_busy", _MESSAGES["conversation_busy"])
         repeated = written(parts.pop()) if headers_too else ()
         body_out = parts.pop(0) if event.body else b""
         return self._go(
@@ -415,31 +451,58 @@ class Exchange:
             headers=repeated,
         )
 
-    def _choose(self, inspection: Inspection, named: _Named) -> Choice:
+    def _recall(self, payload: Json) -> Memory:
+        """What is remembered of what the request names; read anew for each attempt."""
+        base = self._memory.base
+        self._memory = recall(
+            self._vaults, self._context, self._protocol, payload=payload, path=self._path, base=base
+        )
+        return self._memory
+
+    def _targets(self) -> frozenset[str]:
+        """Where a request goes that carries nothing: where what its address names is kept."""
+        if self._target:
+            return frozenset({self._target.endpoint.id})
+        known = [one.kept.endpoints for one in self._memory.named if one.kept]
+        return frozenset.intersection(*known) if known else frozenset()
+
+    def _pass(self, event: RequestReceived, case: Case) -> Sequence[Command]:
+        """Sends on a request in which nothing is to be decided."""
+        self._state = State.DECIDED
+        self._route, self._case, self._vault = self._target, case, case.vault
+        self._endpoints = self._targets()
+        return (Forward(body=event.body, query=event.query, route=self._target),)
+
+    def _choose(self, cases: _Cases, named: _Named) -> Choice:
         routes = self._deployment.routes
         local = local_route(routes)
         guard, context = self._deployment.guard, self._context
 
-        def decide(endpoint: Endpoint) -> Decision:
+        def decide(endpoint: Endpoint, *others: str) -> Decision:
             home = local.endpoint if local else None
+            inspection = cases.inspection(frozenset({endpoint.id, *others}))
             return judge(guard, context, inspection, endpoint=endpoint, local=home)
 
         if self._door is Door.GATEWAY:
             if not named.field:
                 raise Refusal(400, "missing_model", "the request names no model")
-            return choose(_served(routes, named.field), local=local, decide=decide)
+            choice = choose(_served(routes, named.field), local=local, decide=decide)
+            self._endpoints = frozenset({choice.route.endpoint.id} if choice.route else ())
+            return choice
         if self._target:
             targets, elsewhere = [self._target], False
         else:
-            targets, elsewhere = self._meant(inspection, named)
+            targets, elsewhere = self._meant(cases.inspection(frozenset()), named)
         # What may reach a cloud endpoint among them is judged by the cloud endpoints alone.
         judged = [t for t in targets if not t.endpoint.local] or targets
-        decisions = [decide(target.endpoint) for target in judged]
+        self._endpoints = frozenset(t.endpoint.id for t in targets)
+        decisions = [decide(target.endpoint, *self._endpoints) for target in judged]
         decision = strictest(decisions, endpoint=judged[0].endpoint.id)
         if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in judged):
             return Choice(route=judged[0], decision=decision)
         if local is None or not local.model or not named.field or elsewhere:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
+        self._endpoints = frozenset({local.endpoint.id})
         at_home = decide(local.endpoint)
         return Choice(
             route=local, decision=decision if at_home.treatment <= Treatment.LOCAL else at_home
@@ -460,6 +523,8 @@ class Exchange:
         }
         mentioned = [r for r in routes if not r.endpoint.local and any(map(r.names, texts))]
         meant += mentioned
+        if not meant and not self._bytes_in:
+            meant = [r for r in routes if r.endpoint.id in self._targets()]
         if not meant and self._deployment.destination:
             meant = [_route_to(routes, self._deployment.destination)]
         if not meant:
@@ -598,7 +663,8 @@ class Exchange:
     def _open_answer(self, content_type: str) -> Answer:
         limit = self._deployment.limits.answer
         media = content_type.partition(";")[0].strip().lower()
-        endpoint = self._route.endpoint if self._route else self._deployment.routes[0].endpoint
+        endpoint = self._answering()
+        self._witness = self._hearing()
         outgoing = build_filter(
             self._deployment.guard, self._context, endpoint=endpoint, vault=self._vault
         )
@@ -617,17 +683,49 @@ class Exchange:
             )
         if media == "text/event-stream":
             self._streams_events = True
-            return EventAnswer(protocol=self._protocol, outgoing=outgoing)
+            return EventAnswer(protocol=self._protocol, outgoing=outgoing, witness=self._witness)
         if media in _LINES:
             self._streams_events = self._streams_lines = True
-            return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
+            return EventAnswer(
+                protocol=self._protocol, outgoing=outgoing, lines=True, witness=self._witness
+            )
         if _is_text(media):
             return TextAnswer(outgoing)
         if self._inspection is None and media.startswith(_PICTURES):
             return UntouchedAnswer()
         return WholeAnswer(
-            content_type=content_type, protocol=self._protocol, outgoing=outgoing, limit=limit
+            content_type=content_type,
+            protocol=self._protocol,
+            outgoing=outgoing,
+            limit=limit,
+            witness=self._witness,
         )
+
+    def _answering(self) -> Endpoint:
+        """The endpoint whose rules hold for the answer."""
+        routes = self._deployment.routes
+        if self._route:
+            return self._route.endpoint
+        here = (route.endpoint for route in routes if route.endpoint.id in self._endpoints)
+        return next(here, routes[0].endpoint)
+
+    def _hearing(self) -> Witness | None:
+        """Hears what later requests may name, where this one was sent on as policy lets it."""
+        if self._vaults is None or self._inspection is None or not 200 <= self._status < 300:
+            return None
+        return Witness(
+            self._protocol,
+            context=self._context,
+            entries=tuple(self._vault),
+            endpoints=self._endpoints,
+            inspected=self._is_inspected,
+            named=(one.reference for one in self._memory.named),
+            keeps=self._keeps,
+        )
+
+    def _leave(self) -> Sequence[Command]:
+        leaving = self._witness.leave() if self._witness else None
+        return (Keep(leaving),) if leaving else ()
 
     def _start(self, length: int | None = None) -> Start:
         held = self._held_start
@@ -664,7 +762,7 @@ class Exchange:
             data = self._answer.feed(data)
         except Exception as error:
             return self._break(error)
-        return self._emit(data)
+        return (*self._leave(), *self._emit(data))
 
     def _on_end(self, event: ResponseEnded) -> Sequence[Command]:
         assert self._answer is not None
@@ -677,7 +775,7 @@ class Exchange:
         start = () if self._started else (self._start(length=len(data)),)
         emit = self._emit(data)
         self._state = State.CLOSED
-        return (*start, *emit, Close(), *self._outcome())
+        return (*self._leave(), *start, *emit, Close(), *self._outcome())
 
     def _emit(self, data: bytes) -> Sequence[Command]:
         self._bytes_out += len(data)
@@ -786,6 +884,67 @@ _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]
     (State.ANSWERING, PeerGone): Exchange._on_peer_gone,
 }
 """The legal life of an exchange; an event that is not in it changes nothing."""
+
+
+_ATTEMPTS = 32
+"""How often a request is decided anew because others added to its conversation meanwhile."""
+
+
+class _Cases:
+    """How a request looks to each set of endpoints that it may go to.
+
+    The first `sent` bodies are those that leave; one more may hold the address.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        bodies: Sequence[tuple[Body, Protocol]],
+        memory: Memory,
+        *,
+        app: str,
+        sent: int,
+    ) -> None:
+        self._guard = guard
+        self._bodies = bodies
+        self._memory = memory
+        self._app = app
+        self._sent = sent
+        self._cases: dict[frozenset[str], Case] = {}
+        self._inspections: dict[frozenset[str], Inspection] = {}
+        self._alike: Inspection | None = None
+
+    def case(self, endpoints: frozenset[str]) -> Case:
+        """What these endpoints hold of what the request names."""
+        if endpoints not in self._cases:
+            self._cases[endpoints] = self._memory.at(endpoints)
+        return self._cases[endpoints]
+
+    def inspection(self, endpoints: frozenset[str]) -> Inspection:
+        """What is found in the request that is news to these endpoints."""
+        if self._alike is not None:
+            return self._alike
+        if endpoints not in self._inspections:
+            self._inspections[endpoints] = self._inspect(endpoints)
+        return self._inspections[endpoints]
+
+    def _inspect(self, endpoints: frozenset[str]) -> Inspection:
+        case, asked = self.case(endpoints), False
+
+        def returns(part: int, leaf: Leaf) -> bool:
+            nonlocal asked
+            asked = True
+            if part >= self._sent:
+                return leaf.text in case.address
+            known = part == 0 and leaf.path in case.given
+            return known or self._memory.wrote(endpoints, leaf)
+
+        inspection = inspect(
+            self._guard, self._bodies, vault=case.vault, app=self._app, returns=returns
+        )
+        if not asked and not self._memory.named:
+            self._alike = inspection  # no endpoint makes a difference
+        return inspection
 
 
 _UTF8 = re.compile(r"charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*(?:;|$)")

@@ -21,14 +21,15 @@ import regex
 
 from guardrail.detection.detector import Detector
 from guardrail.detection.engine import Wanted
+from guardrail.detection.minted import is_by_chance
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError, GuardrailError, Refusal
 from guardrail.policy.ladder import decide, decide_output, may_process_unaudited, may_restore
 from guardrail.policy.loader import PolicyStore
 from guardrail.protocols.bodies import Body
-from guardrail.protocols.fields import Action, Leaf, Path, leaves, rewrite
-from guardrail.protocols.maps import Protocol
+from guardrail.protocols.fields import Action, Leaf, Path, Step, leaves, rewrite
+from guardrail.protocols.maps import Protocol, field_names
 from guardrail.spans import resolve
 from guardrail.taxonomy import NONE, Taxonomy
 from guardrail.transform.known import Index, KnownValues, is_structured
@@ -164,18 +165,22 @@ _OPAQUE: Mapping[Action, str] = MappingProxyType(
 """Leaves that are a finding as a whole, whatever is in them."""
 _FIXED = frozenset({Action.STRUCTURE, Action.THOUGHT, Action.SIGNED})
 """Leaves that cannot be changed: they leave as they are, or the request does not."""
+_RETURNING = _FIXED | {Action.REFERENCE}
+"""Leaves that may hold what the endpoint made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A body or query string of a request, with its leaves and what was found in each.
 
-    Findings may overlap: which of two decides depends on what policy says of each.
+    Findings may overlap: which of two decides depends on what policy says of each. The leaves at
+    the paths of `returned` tell the endpoint nothing, whatever they hold: they leave as they are.
     """
 
     body: Body
     leaves: tuple[Leaf, ...]
     findings: tuple[tuple[Finding, ...], ...]
+    returned: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,12 +196,22 @@ class Inspection:
     residual: float | None = None
 
 
+def _nothing(part: int, leaf: Leaf) -> bool:
+    return False
+
+
 def inspect(
-    guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vault, app: str
+    guard: Guard,
+    bodies: Sequence[tuple[Body, Protocol]],
+    *,
+    vault: Vault,
+    app: str,
+    returns: Callable[[int, Leaf], bool] = _nothing,
 ) -> Inspection:
     """Gives what is personal in a request, as far as it counts for an app.
 
-    Values that this conversation's vault knows are found again wherever they stand.
+    Values that this conversation's vault knows are found again wherever they stand. `returns` says
+    whether a leaf of a body, which nobody may change, comes from the endpoint itself.
 
     Raises:
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
@@ -215,16 +230,30 @@ def inspect(
         for finding in next(detected):
             if leaf.action is Action.LINK and finding.entity == "URL":
                 continue  # whether a link may leave is asked of the media it leads to
+            if leaf.action in _NAMES and is_by_chance(leaf.text, finding.span):
+                continue
             if selection.reviews(finding):
                 counts[finding.entity] += 1
             else:
                 yield finding
         yield from known.find(leaf.text)
 
-    parts = [
-        Part(body=body, leaves=found, findings=tuple(tuple(findings(leaf)) for leaf in found))
-        for (body, _), found in zip(bodies, read, strict=True)
-    ]
+    parts: list[Part] = []
+    for at, ((body, _), read_leaves) in enumerate(zip(bodies, read, strict=True)):
+        found = [tuple(findings(leaf)) for leaf in read_leaves]
+        returned = frozenset(
+            leaf.path
+            for leaf, one in zip(read_leaves, found, strict=True)
+            if one and leaf.action in _RETURNING and returns(at, leaf)
+        )
+        told = zip(read_leaves, found, strict=True)
+        part = Part(
+            body=body,
+            leaves=read_leaves,
+            findings=tuple(() if leaf.path in returned else one for leaf, one in told),
+            returned=returned,
+        )
+        parts.append(part)
     return _summarise(guard, parts, counts, guard.detector.missed(units, app=app))
 
 
@@ -237,13 +266,27 @@ _SPACE = regex.compile(r"\s")
 
 
 def _unit(leaf: Leaf) -> TextUnit:
-    identifier = leaf.action in _NAMES and _SPACE.search(leaf.text) is None
+    identifier = _is_field(leaf) or (leaf.action in _NAMES and _SPACE.search(leaf.text) is None)
+    # What the protocol calls a token is none: only the names that somebody else gave are labels.
+    labelled = leaf.action is not Action.STRUCTURE or leaf.path[-1:] not in _fields()
     spaced = leaf.action is Action.PARTICIPANT  # who has to write `Erika_Mustermann`
     return TextUnit(
-        pointer=leaf.pointer,
+        pointer=leaf.pointer if labelled else "",
         text=leaf.text.replace("_", " ") if spaced else leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
     )
+
+
+def _is_field(leaf: Leaf) -> bool:
+    """Whether a text is the name of a field as protocols have it: `uri` is nobody there."""
+    path = leaf.path
+    names = path[-1:] == (Step.KEY,) or path[-2:-1] == ("required",)
+    return names and (leaf.text,) in _fields()
+
+
+@cache
+def _fields() -> frozenset[Path]:
+    return frozenset((name,) for name in field_names())
 
 
 def _opaque(leaf: Leaf) -> Iterator[Finding]:
@@ -356,10 +399,13 @@ def shield(
         replace(part, findings=tuple(map(decisive, part.findings))) for part in inspection.parts
     ]
     known, values = _number(guard, parts, treatments, vault, decisive)
-    shielded = []
+    shielded: list[bytes] = []
+    looked_at: list[bytes] = []
     for part in parts:
         changes: dict[Path, str | None] = {}
         for leaf, found in zip(part.leaves, part.findings, strict=True):
+            if leaf.path in part.returned:
+                continue
             repeated = known.find(leaf.text) if leaf.action not in _OPAQUE else []
             findings = decisive((*found, *repeated)) if repeated else found
             text = _protect(guard, leaf, findings, treatments, vault)
@@ -367,7 +413,9 @@ def shield(
                 changes[leaf.path] = text
         payload = rewrite(part.body.payload, changes)
         shielded.append(part.body.encode(payload) if changes else part.body.raw)
-    _refuse_residue(values, shielded)
+        blank = rewrite(payload, dict.fromkeys(part.returned))
+        looked_at.append(part.body.encode(blank) if part.returned else shielded[-1])
+    _refuse_residue(values, looked_at)
     return tuple(shielded)
 
 
@@ -406,7 +454,7 @@ def _number(
         (leaf, findings)
         for part in parts
         for leaf, findings in zip(part.leaves, part.findings, strict=True)
-        if leaf.action not in _OPAQUE
+        if leaf.action not in _OPAQUE and leaf.path not in part.returned
     ]
     own = [dict(_values_of(leaf, findings, treatments)) for leaf, findings in inspected]
     values: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from anyio import CapacityLimiter, to_thread
@@ -13,13 +14,14 @@ from anyio.lowlevel import RunVar
 from guardrail.audit.event import event_id
 from guardrail.config import Built
 from guardrail.context import App, derive_context
-from guardrail.errors import PolicyUnavailable, Refusal
+from guardrail.errors import PolicyUnavailable, Refusal, VaultUnavailable
 from guardrail.exchange import (
     Command,
     Door,
     Event,
     Exchange,
     Headers,
+    Keep,
     RequestReceived,
     RequestRefused,
 )
@@ -78,20 +80,15 @@ def open_exchange(
             app, headers=(), vocabulary=vocabulary, exchange=exchange_id, now=at
         )
     # An exchange on its own gets a vault of its own, which nobody can name and which ends with it.
-    shared = context.conversation != exchange_id
-    vault = (
-        built.vaults.open(principal=app.principal.id, conversation=context.conversation, now=at)
-        if shared
-        else Vault()
-    )
     exchange = Exchange(
         built.deployment,
         door=door,
         context=context,
-        vault=vault,
+        vault=Vault(),
         clock=now,
         new_id=new_id,
         target=target,
+        vaults=built.vaults,
     )
     return exchange, refusal
 
@@ -122,7 +119,23 @@ async def advance_async(built: Built, exchange: Exchange, event: Event) -> list[
     return advance(built, exchange, event)
 
 
+def keep(built: Built, command: Keep) -> None:
+    """Keeps what an answer leaves to later requests; where that fails, they do without."""
+    with suppress(VaultUnavailable):
+        command.leaving.keep(built.vaults)
+
+
+async def keep_async(built: Built, command: Keep) -> None:
+    """`keep` without blocking the event loop."""
+    if built.vaults.light:
+        keep(built, command)
+    else:
+        await to_thread.run_sync(keep, built, command)
+
+
 def _is_light(built: Built, event: RequestReceived) -> bool:
+    if not built.vaults.light:
+        return False
     encodings = {v.strip().lower() for k, v in event.headers if k == b"content-encoding"}
     if encodings - {b"", b"identity"}:
         return False  # who knows how much it is

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from guardrail.audit.log import AuditLog
 from guardrail.config import Built
 from guardrail.context import PREFIX
 from guardrail.exchange import (
@@ -28,6 +27,7 @@ from guardrail.exchange import (
     Exchange,
     Forward,
     Headers,
+    Keep,
     PeerGone,
     Record,
     RecordFailed,
@@ -39,7 +39,7 @@ from guardrail.exchange import (
     Start,
     UpstreamFailed,
 )
-from guardrail.opening import advance_async, open_exchange, prove_thread
+from guardrail.opening import advance_async, keep, keep_async, open_exchange, prove_thread
 from guardrail.protocols.maps import GENERIC, protocol_at
 from guardrail.protocols.mirrored import is_mirrored
 from guardrail.routing.routes import Route
@@ -178,7 +178,7 @@ class _Collected:
                 self.closed, self.aborted = True, command.aborted
 
 
-def _feed(exchange: Exchange, event: Event, said: _Collected, log: AuditLog) -> Forward | None:
+def _feed(built: Built, exchange: Exchange, event: Event, said: _Collected) -> Forward | None:
     """Performs what an event leads to; gives the request to send on when it comes to that."""
     commands = deque(exchange.receive(event))
     while commands:
@@ -187,9 +187,11 @@ def _feed(exchange: Exchange, event: Event, said: _Collected, log: AuditLog) -> 
             return command
         if isinstance(command, Record):
             try:
-                log.record_blocking(command.event)
+                built.audit.record_blocking(command.event)
             except Exception:  # whatever keeps the log from being written
                 commands = deque(exchange.receive(RecordFailed()))
+        elif isinstance(command, Keep):
+            keep(built, command)
         else:
             said.take(command)
     return None
@@ -209,6 +211,8 @@ async def _feed_async(
                 await built.audit.record(command.event)
             except Exception:  # whatever keeps the log from being written
                 commands = deque(exchange.receive(RecordFailed()))
+        elif isinstance(command, Keep):
+            await keep_async(built, command)
         else:
             said.take(command)
     return None
@@ -223,35 +227,36 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
     hx: Any = module
 
     class _Stream(hx.SyncByteStream):  # type: ignore[misc]  # the base comes from the module
-        def __init__(self, log: AuditLog, exchange: Exchange, inner: Any, said: _Collected) -> None:
-            self._log, self._exchange, self._inner, self._said = log, exchange, inner, said
+        def __init__(self, built: Built, exchange: Exchange, inner: Any, said: _Collected) -> None:
+            self._built, self._exchange, self._inner, self._said = built, exchange, inner, said
 
         def __iter__(self) -> Iterator[bytes]:
             said = self._said
             try:
                 for chunk in self._inner.stream:
-                    _feed(self._exchange, ChunkReceived(chunk), said, self._log)
+                    _feed(self._built, self._exchange, ChunkReceived(chunk), said)
                     while said.data:
                         yield said.data.popleft()
                     if said.closed:
                         return
-                _feed(self._exchange, ResponseEnded(), said, self._log)
+                _feed(self._built, self._exchange, ResponseEnded(), said)
             except hx.TransportError:
-                _feed(self._exchange, UpstreamFailed(502, "upstream_broken"), said, self._log)
+                failed = UpstreamFailed(502, "upstream_broken")
+                _feed(self._built, self._exchange, failed, said)
             while said.data:
                 yield said.data.popleft()
 
         def close(self) -> None:
             self._inner.close()
             if not self._said.closed:
-                _feed(self._exchange, PeerGone(), self._said, self._log)
+                _feed(self._built, self._exchange, PeerGone(), self._said)
 
     class GuardrailTransport(hx.BaseTransport):  # type: ignore[misc]  # as above
         """Guards the requests of a synchronous client."""
 
         def __init__(self, built: Built, *, app: str = "default", inner: Any = None) -> None:
             self._shared = _Outgoing(built, app)
-            self._log = built.audit
+            self._built = built
             self._inner = inner or hx.HTTPTransport()
 
         def handle_request(self, request: Any) -> Any:
@@ -259,20 +264,20 @@ def transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
             exchange, target, refused = self._shared.open(request)
             said = _Collected()
             if target is None or refused:
-                _feed(exchange, refused or _UNKNOWN, said, self._log)
+                _feed(self._built, exchange, refused or _UNKNOWN, said)
                 return _response(hx, said)
             event = self._shared.received(request, target, request.read())
-            forward = _feed(exchange, event, said, self._log)
+            forward = _feed(self._built, exchange, event, said)
             if forward is None:
                 return _response(hx, said)
             onward = self._shared.onward(hx, request, target, forward)
             try:
                 answer = self._inner.handle_request(onward)
             except hx.TransportError:
-                _feed(exchange, PeerGone("upstream_unreachable"), said, self._log)
+                _feed(self._built, exchange, PeerGone("upstream_unreachable"), said)
                 raise
-            _feed(exchange, _started(answer), said, self._log)
-            stream = _Stream(self._log, exchange, answer, said)
+            _feed(self._built, exchange, _started(answer), said)
+            stream = _Stream(self._built, exchange, answer, said)
             if said.status:
                 return _response(hx, said, stream=stream)
             content = b"".join(stream)

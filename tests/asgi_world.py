@@ -16,7 +16,7 @@ from guardrail.audit.log import AuditLog
 from guardrail.config import Built, Upstream, load_config
 from guardrail.context import App
 from guardrail.exchange import Deployment, Limits
-from guardrail.transform.vault import Vaults
+from guardrail.transform.vaults import Vaults
 from guardrail.types import AuditEvent
 
 KEY = "a-key-of-the-crm-app"

@@ -24,6 +24,7 @@ from guardrail.exchange import (
     Event,
     Exchange,
     Forward,
+    Keep,
     Limits,
     Record,
     Reply,
@@ -256,6 +257,8 @@ def _words(command: Command) -> str:
             return f"start {command.status}"
         case Emit():
             return "emit"
+        case Keep():
+            return "keep"
         case Close():
             return "close aborted" if command.aborted else "close"
 

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from guardrail.config import (
     Config,
     Upstream,
     build,
+    configured_vaults,
     default_directory,
     load_config,
 )
@@ -542,3 +544,58 @@ def test_an_audit_log_that_cannot_be_opened_does_not_start(folder: Path) -> None
 def test_what_is_shipped_is_found() -> None:
     assert (default_directory("policies") / "00-base.cedar").is_file()
     assert default_directory("regions").is_dir()
+
+
+# ── vaults ───────────────────────────────────────────────────────────────────────────────────────
+
+LONG = "planted-key-0123456789-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("vaults", "told"),
+    [
+        ({"store": "redis://x"}, "vaults.store: must be memory, sqlite:PATH or postgresql://…"),
+        (
+            {"store": "sqlite:", "key": LONG},
+            "vaults.store: must be memory, sqlite:PATH or postgresql://…",
+        ),
+        ({"store": "memory:x"}, "vaults.store: must be memory, sqlite:PATH or postgresql://…"),
+        ({"store": "sqlite:v.db"}, "vaults.key: required, since what is kept outlives the process"),
+        ({"key": "planted-short"}, "vaults.key: use at least 32 characters, made at random"),
+        ({"old_keys": ["planted"]}, "vaults.old_keys: use at least 32 characters, made at random"),
+        ({"ttl": "30"}, "vaults.ttl: Value error, write a number and a unit: 90s, 30m, 12h"),
+        ({"ttl": "0d"}, "vaults.ttl: Value error, write a number and a unit: 90s, 30m, 12h"),
+        ({"ttl": -1}, "vaults.ttl: Value error, write a number and a unit: 90s, 30m, 12h"),
+        ({"key": "file:v.key"}, "vaults.key: Value error, write the file of a secret as file:/an"),
+        ({"key": "file:/no/key"}, "vaults.key: Value error, the file /no/key cannot be read: No"),
+    ],
+)
+def test_what_is_wrong_with_the_vaults_is_told(vaults: dict[str, Any], told: str) -> None:
+    (problem,) = problems(tables(vaults=vaults))
+    assert problem.startswith(told)
+    assert "planted" not in problem
+
+
+def test_vaults_outlive_the_process_in_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(LONG + "\n")
+    vaults = {"store": "sqlite:v.db", "ttl": "2w", "key": f"file:{tmp_path / 'key'}"}
+    lines = [
+        "[vaults]",
+        *(f"{name} = {json.dumps(value)}" for name, value in vaults.items()),
+        f"[audit]\npath = {json.dumps(str(tmp_path / 'a.db'))}",
+        '[apps.default]\nestablishment = "DE"\norigin = "DE"',
+        '[endpoints.cloud]\nprovider = "x"\nlocation = "US"\nmodels = ["gpt-*"]',
+    ]
+    (tmp_path / FILE).write_text("\n".join(lines))
+    config = load_config(tmp_path / FILE)
+    assert config.vaults.key
+    assert config.vaults.key.get_secret_value() == LONG
+    assert config.vaults.ttl == timedelta(days=14)
+    assert LONG not in repr(config)
+    said, now = [b"d" * 32], datetime(2026, 1, 1, tzinfo=UTC)
+    with closing(build(config)) as built:
+        crm = built.apps["default"].principal
+        built.vaults.put(crm, [], endpoint="cloud", said=said, now=now)
+    assert (tmp_path / "v.db").exists()
+    with closing(configured_vaults(config.vaults)) as vaults_again:
+        assert vaults_again.recalls(crm, "cloud", said[0], now=now + timedelta(days=13))

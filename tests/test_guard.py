@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,7 +17,6 @@ from exchange_world import (
     CRM,
     ENDED,
     HOME,
-    NOW,
     POLICIES,
     REGIONS,
     ROUTES,
@@ -66,11 +64,11 @@ from guardrail.policy.loader import load_policies
 from guardrail.policy.verdicts import Memo
 from guardrail.protocols.bodies import read_body, read_form
 from guardrail.protocols.fields import leaves
-from guardrail.protocols.maps import GENERIC, load_protocols
+from guardrail.protocols.maps import GENERIC, load_protocols, protocol_of
 from guardrail.spans import resolve
 from guardrail.taxonomy import load_taxonomy
 from guardrail.transform.known import is_structured
-from guardrail.transform.vault import Vault, Vaults
+from guardrail.transform.vault import Vault
 from guardrail.types import Category, Decision, Finding, Reason, Span, TextUnit, Treatment
 
 PLANTED = "alice.planted@example.com"
@@ -668,33 +666,6 @@ def test_log_probabilities_are_removed_since_they_spell_the_text() -> None:
     assert json.loads(story.answer)["choices"][0]["logprobs"] is None
 
 
-# ── vaults ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_vault_belongs_to_one_principal_and_one_conversation() -> None:
-    vaults = Vaults()
-    one = vaults.open(principal="crm", conversation="c", now=NOW)
-    assert vaults.open(principal="crm", conversation="c", now=NOW) is one
-    assert vaults.open(principal="crm", conversation="d", now=NOW) is not one
-    assert vaults.open(principal="shop", conversation="c", now=NOW) is not one
-
-
-def test_an_idle_vault_is_forgotten() -> None:
-    vaults = Vaults(idle=timedelta(minutes=1))
-    one = vaults.open(principal="crm", conversation="c", now=NOW)
-    later = NOW + timedelta(seconds=59)
-    assert vaults.open(principal="crm", conversation="c", now=later) is one
-    later += timedelta(seconds=61)
-    assert vaults.open(principal="crm", conversation="c", now=later) is not one
-
-
-def test_opening_a_full_set_of_vaults_keeps_the_one_that_is_opened() -> None:
-    vaults = Vaults(size=2)
-    one = vaults.open(principal="crm", conversation="1", now=NOW)
-    vaults.open(principal="crm", conversation="2", now=NOW)
-    assert vaults.open(principal="crm", conversation="1", now=NOW) is one
-
-
 def test_the_shipped_policies_are_what_these_tests_run_on() -> None:
     assert guard(POLICIES).policies.digest == guard().policies.digest
 
@@ -797,3 +768,44 @@ def test_a_request_that_takes_too_long_as_a_whole_is_refused() -> None:
     story = tell(open_exchange(detecting_with(one)), long)
     denied(story, 503, "guardrail_unavailable")
     assert story.records[0].errors == ("DetectorUnavailable",)
+
+
+# ── what protocols call their fields, and the ids that programs make ─────────────────────────────
+
+TOKEN = "0263b1a9-56e3-6307-0459-ff3ec82b0d98"
+MINTED = "a93ae2d4c39cda96704541412901642b97387f8e38a2449fb7"  # a96704541 is a DEA number
+
+
+def rpc(method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+@pytest.mark.parametrize(
+    ("payload", "found"),
+    [
+        pytest.param(rpc("initialize", capabilities={"elicitation": {}}), [], id="capability"),
+        pytest.param(rpc("resources/read", uri="x:1", _meta={"progressToken": TOKEN}), [], id="_"),
+        pytest.param(rpc("notifications/progress", progressToken=TOKEN), [], id="progress"),
+        pytest.param(rpc("tools/call", name="f", arguments={"uri": "x"}), [], id="argument"),
+        pytest.param(
+            rpc("x", tools=[{"inputSchema": {"properties": {"uri": {}}, "required": ["uri"]}}]),
+            [],
+            id="schema",
+        ),
+        pytest.param([{"jsonrpc": "2.0", "id": 1, "result": {}}], [], id="answer"),
+        pytest.param(rpc("tools/call", arguments={"anna": 1}), ["PERSON"], id="a name"),
+        pytest.param(rpc("x", note="uri"), ["PERSON"], id="a text"),
+        pytest.param(rpc("x", arguments={"progressToken": TOKEN}), ["SECRET"], id="own token"),
+        pytest.param(
+            {"messages": [{"role": "tool", "tool_call_id": f"call_{MINTED}"}]}, [], id="minted"
+        ),
+        pytest.param(
+            {"messages": [{"role": "tool", "content": MINTED}]}, ["MEDICAL_LICENSE"], id="said"
+        ),
+    ],
+)
+def test_a_protocol_s_own_words_are_nobody(payload: Any, found: list[str]) -> None:
+    body = read_body(json.dumps(payload).encode(), content_type="application/json")
+    protocol = protocol_of(body.payload, "/mcp" if isinstance(payload, list) else "/x")
+    inspection = inspect(guard(), [(body, protocol)], vault=Vault(), app="crm")
+    assert sorted(inspection.counts) == found

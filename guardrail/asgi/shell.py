@@ -16,6 +16,7 @@ from guardrail.exchange import (
     Exchange,
     Forward,
     Headers,
+    Keep,
     Record,
     RecordFailed,
     Reply,
@@ -23,7 +24,7 @@ from guardrail.exchange import (
     RequestRefused,
     Start,
 )
-from guardrail.opening import advance_async
+from guardrail.opening import advance_async, keep_async
 
 
 class Gone(Exception):
@@ -124,6 +125,8 @@ class Performer:
                     await self._start(command.status, command.headers)
                 case Emit():
                     await self._body(command.data, more=True)
+                case Keep():
+                    await keep_async(self._built, command)
                 case Close():
                     self.aborted = command.aborted
                     self.torn = self.started and command.aborted and not command.explained

@@ -18,7 +18,15 @@ from rich.table import Table
 from rich.text import Text
 
 from guardrail.cli.terminal import CODES, DEFAULT, AsJson, ConfigFile, fail, out, told, write_json
-from guardrail.config import FILE, AuditConfig, Config, build, default_directory, load_config
+from guardrail.config import (
+    FILE,
+    AuditConfig,
+    Config,
+    VaultsConfig,
+    build,
+    default_directory,
+    load_config,
+)
 from guardrail.policy.loader import PolicyStore, load_policies
 from guardrail.regions import load_regions
 from guardrail.taxonomy import load_taxonomy
@@ -140,13 +148,14 @@ def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _rehearse(settings: Config) -> PolicyStore:
-    """Builds everything beside an audit log that is thrown away; gives the policies.
+    """Builds everything beside an audit log and vaults that are thrown away; gives the policies.
 
     Raises: what `build` raises.
     """
     with tempfile.TemporaryDirectory() as folder:
         audit = AuditConfig(path=Path(folder) / "audit.db")
-        with closing(build(settings.model_copy(update={"audit": audit}))) as built:
+        beside = {"audit": audit, "vaults": VaultsConfig()}
+        with closing(build(settings.model_copy(update=beside))) as built:
             return built.deployment.guard.policies
 
 

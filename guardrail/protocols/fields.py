@@ -125,6 +125,11 @@ class FieldMap:
         own = {each.action for each in (self, self.below) if each and each.action}
         return frozenset(own).union(*(level.actions() for level in levels))
 
+    def names(self) -> frozenset[str]:
+        """Every key that some row of the map names."""
+        levels = [*self.children.values(), *filter(None, [self.elements])]
+        return frozenset(self.children).union(*(level.names() for level in levels))
+
     def _say(self, action: str) -> None:
         self.piece = action.endswith("+")
         self.action = Action(action.removesuffix("+"))

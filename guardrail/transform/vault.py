@@ -1,16 +1,15 @@
 """The vault of one conversation: placeholder ↔ original, and nothing else.
 
 A vault is personal data (pseudonymisation is reversible by whoever holds it, GDPR art. 4(5)). It is
-made per conversation, never shared between conversations, and its repr shows counts only.
+made per conversation, never shared between conversations, and its repr shows counts only. `vaults`
+keeps those that outlive an exchange.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from guardrail.errors import Refusal
 from guardrail.transform.placeholders import MAX_NUMBER
@@ -33,14 +32,23 @@ class Vault:
     """Numbers values by first mention and gives them back; safe to use from several threads.
 
     The same value of the same word keeps its number for the life of the vault, so the same history
-    gives the same bytes in every turn.
+    gives the same bytes in every turn. It begins with `entries`, of one or of several vaults.
+
+    Raises:
+        ValueError: two entries give one number to two values, or one value two numbers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._lock = threading.Lock()
         self._by_value: dict[tuple[str, str], Entry] = {}
         self._by_token: dict[tuple[str, int], Entry] = {}
         self._counters: dict[str, int] = {}
+        for entry in entries:
+            by_value = self._by_value.setdefault((entry.word, entry.original), entry)
+            by_token = self._by_token.setdefault((entry.word, entry.number), entry)
+            if not by_value.number == by_token.number == entry.number or by_value is not by_token:
+                raise ValueError("two vaults do not agree")
+            self._counters[entry.word] = max(entry.number, self._counters.get(entry.word, 0))
 
     def allocate(self, *, entity: str, word: str, original: str) -> Entry:
         """Gives the entry of a value, a new number if the value is new.
@@ -75,34 +83,3 @@ class Vault:
 
     def __repr__(self) -> str:
         return f"Vault({len(self)} values)"
-
-
-class Vaults:
-    """The vaults of conversations that span several exchanges, each for one principal alone.
-
-    A vault is dropped `idle` after its last use, and the least recently used one beyond `size`.
-    Placeholders of a dropped vault stay placeholders: they are never guessed.
-    """
-
-    def __init__(self, *, idle: timedelta = timedelta(minutes=30), size: int = 10_000) -> None:
-        self._idle = idle
-        self._size = size
-        self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, str], tuple[datetime, Vault]] = OrderedDict()
-
-    def open(self, *, principal: str, conversation: str, now: datetime) -> Vault:
-        """Gives the vault of a principal's conversation, a new one if there is none."""
-        with self._lock:
-            used, vault = self._open.pop((principal, conversation), (now, Vault()))
-            if now - used >= self._idle:
-                vault = Vault()
-            self._open[principal, conversation] = (now, vault)
-            while len(self._open) > self._size or now - self._oldest() >= self._idle:
-                self._open.popitem(last=False)
-            return vault
-
-    def _oldest(self) -> datetime:
-        return next(iter(self._open.values()))[0]
-
-    def __repr__(self) -> str:
-        return f"Vaults({len(self._open)} open)"

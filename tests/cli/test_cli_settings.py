@@ -56,6 +56,7 @@ def test_what_init_leaves_commented_is_valid_too(
     file.write_text("\n".join(settings), "utf-8")
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-the-cloud")
     monkeypatch.setenv("DEFAULT_APP_KEY", "key-of-the-default-app")
+    monkeypatch.setenv("GUARDRAIL_VAULTS_KEY", "key-of-the-vaults-0123456789-0123")
     built = build(load_config(file))
     built.close()
     assert set(built.upstreams) == {"local", "cloud"}

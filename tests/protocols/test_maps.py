@@ -137,6 +137,7 @@ def test_the_shipped_protocols() -> None:
         "ollama",
         "openai.chat",
         "openai.completions",
+        "openai.conversations",
         "openai.embeddings",
         "openai.moderations",
         "openai.responses",

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from guardrail.errors import Refusal
 from guardrail.transform.placeholders import MAX_NUMBER
-from guardrail.transform.vault import Entry, Vault, Vaults
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+from guardrail.transform.vault import Entry, Vault
 
 
 def put(vault: Vault, original: str, word: str = "EMAIL") -> int:
@@ -44,10 +41,9 @@ def test_a_word_has_no_more_numbers_than_can_be_read() -> None:
 
 
 def test_no_repr_shows_an_original() -> None:
-    vaults = Vaults()
-    vault = vaults.open(principal="p", conversation="canary-conversation", now=NOON)
+    vault = Vault()
     entry = vault.allocate(entity="PERSON", word="PERSON", original="canary")
-    shown = f"{vault!r} {vault} {entry!r} {entry} {list(vault)!r} {vaults!r}"
+    shown = f"{vault!r} {vault} {entry!r} {entry} {list(vault)!r}"
     assert "canary" not in shown
     assert "Vault(1 values)" in shown
 
@@ -69,44 +65,23 @@ def test_threads_get_each_number_once() -> None:
     assert sorted(merged.values()) == list(range(1, 404))
 
 
-def test_a_conversation_keeps_its_vault_and_shares_it_with_nobody() -> None:
-    vaults = Vaults()
-    mine = vaults.open(principal="p", conversation="c", now=NOON)
-    assert vaults.open(principal="p", conversation="c", now=NOON) is mine
-    assert vaults.open(principal="q", conversation="c", now=NOON) is not mine
-    assert vaults.open(principal="p", conversation="d", now=NOON) is not mine
-    assert vaults.open(principal="p", conversation="c", now=NOON) is mine
+ANN, BEA = Entry("PERSON", "PERSON", 1, "Ann"), Entry("PERSON", "PERSON", 2, "Bea")
 
 
-def test_a_vault_is_dropped_when_it_was_idle_too_long() -> None:
-    vaults = Vaults(idle=timedelta(minutes=10))
-    mine = vaults.open(principal="p", conversation="c", now=NOON)
-    later = NOON + timedelta(minutes=9)
-    assert vaults.open(principal="p", conversation="c", now=later) is mine
-    assert vaults.open(principal="p", conversation="c", now=later + timedelta(minutes=9)) is mine
-    last = later + timedelta(minutes=19)
-    assert vaults.open(principal="p", conversation="c", now=last) is not mine
+def test_a_vault_goes_on_where_others_ended() -> None:
+    vault = Vault([BEA, ANN, BEA])
+    assert [vault.entry("PERSON", 1), vault.entry("PERSON", 2)] == [ANN, BEA]
+    assert put(vault, "Ann", "PERSON") == 1
+    assert put(vault, "Cleo", "PERSON") == 3
 
 
-def test_other_conversations_drop_idle_vaults_too() -> None:
-    vaults = Vaults(idle=timedelta(minutes=10))
-    vaults.open(principal="p", conversation="c", now=NOON)
-    vaults.open(principal="p", conversation="d", now=NOON + timedelta(minutes=11))
-    assert repr(vaults) == "Vaults(1 open)"
-
-
-def test_the_least_recently_used_vault_makes_room() -> None:
-    vaults = Vaults(size=2)
-    first, second = (vaults.open(principal="p", conversation=c, now=NOON) for c in "ab")
-    assert vaults.open(principal="p", conversation="a", now=NOON) is first
-    vaults.open(principal="p", conversation="c", now=NOON)
-    assert vaults.open(principal="p", conversation="a", now=NOON) is first
-    assert vaults.open(principal="p", conversation="b", now=NOON) is not second
-
-
-def test_a_full_house_drops_nobody_to_let_a_guest_back_in() -> None:
-    vaults = Vaults(size=2)
-    first, second = (vaults.open(principal="p", conversation=c, now=NOON) for c in "ab")
-    for _ in range(3):
-        assert vaults.open(principal="p", conversation="a", now=NOON) is first
-        assert vaults.open(principal="p", conversation="b", now=NOON) is second
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(Entry("PERSON", "PERSON", 1, "Bea"), id="one number, two values"),
+        pytest.param(Entry("PERSON", "PERSON", 2, "Ann"), id="one value, two numbers"),
+    ],
+)
+def test_vaults_that_do_not_agree_make_none(other: Entry) -> None:
+    with pytest.raises(ValueError, match="do not agree"):
+        Vault([ANN, other])

@@ -27,6 +27,25 @@ class ToolNames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatePlaces:
+    """Where requests name what the provider keeps, and where answers say under which id it does.
+
+    `names` are dotted fields of a request, `path` segments of its address by the name they have in
+    `paths`; `shared` are those of either that lead to what several requests add to, all others to
+    what is never changed. `ids` are fields of an answer, `event_ids` of an event. A request whose
+    field `unless` is false is not kept. Ids of one `space` are told apart by their provider.
+    """
+
+    space: str
+    names: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
+    ids: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    unless: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """One API: where it lives, what its payloads hold, and how it reports an error.
 
@@ -39,7 +58,7 @@ class Protocol:
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
     `channel` the fields that tell one channel from another, `joined` arrays whose elements clients
     join to one text. `events` is the map of its events,
-    `kinds` that of events of some kinds.
+    `kinds` that of events of some kinds. `state` says what the provider keeps, where it does.
     """
 
     name: str
@@ -55,6 +74,7 @@ class Protocol:
     channel: tuple[str, ...] = ()
     joined: frozenset[str] = frozenset()
     tool: ToolNames | None = None
+    state: StatePlaces | None = None
     request: FieldMap
     response: FieldMap
     events: FieldMap
@@ -131,7 +151,20 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     for name in ("shape", "ends", "joined"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
+    rows["state"] = _state(rows["state"]) if "state" in rows else None
     return Protocol(**rows)
+
+
+@lru_cache(maxsize=1)
+def field_names() -> frozenset[str]:
+    """Gives every name that a shipped map has for a field of a request."""
+    return frozenset().union(*(protocol.request.names() for protocol in load_protocols().values()))
+
+
+def _state(rows: Mapping[str, Any]) -> StatePlaces:
+    lists = {name: tuple(rows.get(name, ())) for name in ("names", "path", "ids", "event_ids")}
+    shared = frozenset(rows.get("shared", ()))
+    return StatePlaces(**{**rows, **lists, "shared": shared})
 
 
 def protocol_at(path: str) -> Protocol:
