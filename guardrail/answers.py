@@ -32,7 +32,7 @@ from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_ev
 from guardrail.protocols.maps import Protocol
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 from guardrail.transform.fragments import JsonFragments, TextTransformer
-from guardrail.transform.stream import CompiledRules, StreamTransformer, transform
+from guardrail.transform.stream import CompiledRules, Edit, StreamTransformer, transform
 
 _WHOLE = frozenset({Action.IDENTIFIER, Action.STRUCTURE})
 """Strings that are never cut across events."""
@@ -80,24 +80,32 @@ class WholeAnswer:
             body = read_body(raw, content_type=self._content_type)
         except Refusal as refusal:
             raise Refusal(502, "upstream_uninspectable", refusal.message) from None
-        changes = _filtered(body.payload, self._protocol, self._filter)
-        return body.encode(rewrite(body.payload, changes)) if changes else raw
+        payload = body.payload
+        if self._protocol.chunks and isinstance(payload, list):
+            said = EventAnswer(protocol=self._protocol, outgoing=self._filter).rewritten(payload)
+        else:
+            said = rewrite(payload, _filtered(payload, self._protocol, self._filter))
+        return raw if said is payload else body.encode(said)
 
 
-def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path, str | None]:
+def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
     """The leaves of a whole payload that filtering changes."""
-    changes: dict[Path, str | None] = {}
+    event = _Event(payload, _no_text, b"")
+    texts = _Texts(event, protocol, outgoing)
     for leaf in leaves(payload, protocol.response):
         if leaf.action is Action.DERIVED:
-            changes[leaf.path] = None
+            event.changes[leaf.path] = None
+        elif _is_plain(leaf):
             continue
-        if _is_plain(leaf):
-            continue
-        sink = _sink(leaf, _tool(payload, leaf), protocol)
-        text = transform(_rules(outgoing, leaf, sink), leaf.text)
-        if text != leaf.text:
-            changes[leaf.path] = _changeable(leaf, text)
-    return changes
+        elif texts.joins(leaf):
+            texts.feed(leaf)
+        else:
+            sink = _sink(leaf, _tool(payload, leaf), protocol)
+            text = transform(_rules(outgoing, leaf, sink), leaf.text)
+            if text != leaf.text:
+                event.changes[leaf.path] = _changeable(leaf, text)
+    texts.flush()
+    return event.changes
 
 
 def _is_plain(leaf: Leaf) -> bool:
@@ -187,6 +195,9 @@ class UntouchedAnswer:
         return b""
 
 
+Changes = dict[Path, str | None]
+
+
 @dataclass(slots=True)
 class _Event:
     """A framed event that waits until all its strings are decided."""
@@ -195,67 +206,140 @@ class _Event:
     render: Callable[[Json], bytes]
     raw: bytes
     undecided: int = 0
-    changes: dict[Path, str | None] = field(default_factory=dict)
+    changes: Changes = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        return self.render(rewrite(self.payload, self.changes)) if self.changes else self.raw
+        return self.render(self.rewritten()) if self.changes else self.raw
+
+    def rewritten(self) -> Json:
+        return rewrite(self.payload, self.changes)
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One string of one event: how much of it is undecided, and what is decided."""
+    """One string of one event: where it stands in its channel, and what it becomes."""
 
     event: _Event
     path: Path
     original: str = field(repr=False)
-    remaining: int
+    begin: int = 0
     text: str = field(default="", repr=False)
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.original)
 
 
 class _Channel:
-    """The strings of one field across events, joined, filtered and handed back to their events."""
+    """Strings that are read as one text, joined, filtered and handed back to their events.
 
-    def __init__(self, transformer: TextTransformer, *, counts_input: bool) -> None:
+    What is left as it is stays in its string; a replacement stands where what it replaces began.
+    So what becomes of a string is the same however the text is cut into others.
+    """
+
+    def __init__(self, transformer: TextTransformer, *, counts_input: bool = True) -> None:
         self._transformer = transformer
         self._counts_input = counts_input
         self._slots: deque[_Slot] = deque()
-        self._waiting = ""
+        self._fed = 0
+        self._decided = 0
+        self._waiting = ""  # what is not decided
         self._out = ""
+        self._edits: list[Edit] = []
 
-    def feed(self, slot: _Slot) -> None:
+    def feed(self, event: _Event, path: Path, text: str) -> None:
+        slot = _Slot(event, path, text, self._fed)
         self._slots.append(slot)
-        slot.event.undecided += 1
-        self._waiting += slot.original
-        self._out += self._transformer.feed(slot.original)
+        event.undecided += 1
+        self._fed += len(text)
+        self._waiting += text
+        self._take(self._transformer.feed(text))
         held = self._transformer.held
         if self._counts_input or not held:
-            self._settle(len(self._waiting) - held)
+            self._settle(self._fed - held)
 
     def flush(self) -> None:
-        self._out += self._transformer.flush()
-        self._settle(len(self._waiting))
+        self._take(self._transformer.flush())
+        self._settle(self._fed)
+
+    def _take(self, out: str) -> None:
+        self._out += out
+        self._edits += getattr(self._transformer, "edits", ())
 
     def _settle(self, decided: int) -> None:
-        """Hands the decided text to the strings it came from; changed text to the first of them."""
-        before, self._waiting = self._waiting[:decided], self._waiting[decided:]
+        """Hands the decided text to the strings it came from."""
+        begin, self._decided = self._decided, decided
+        before, self._waiting = self._waiting[: decided - begin], self._waiting[decided - begin :]
         out, self._out = self._out, ""
-        same = out == before
-        if not same and self._slots:
-            self._slots[0].text += out
-        at = 0
-        while self._slots:
-            slot = self._slots[0]
-            taken = min(slot.remaining, decided - at)
-            if same:
-                slot.text += before[at : at + taken]
-            at += taken
-            slot.remaining -= taken
-            if slot.remaining:
-                return
-            self._slots.popleft()
+        edits, self._edits = self._edits, []
+        if not hasattr(self._transformer, "edits") and out != before:
+            edits = [_difference(before, out, begin)]
+        slots, number = list(self._slots) if decided > begin else [], 0
+        at = begin
+        for edit in (*edits, Edit(decided, decided, "")):
+            while at < edit.start:
+                slot = slots[number]
+                stop = min(edit.start, slot.end)
+                slot.text += before[at - begin : stop - begin]
+                at = stop
+                number += at == slot.end
+            if edit.text and slots:
+                slots[min(number, len(slots) - 1)].text += edit.text
+            at = edit.end
+            while number < len(slots) and slots[number].end <= at:
+                number += 1
+        while self._slots and self._slots[0].end <= decided:
+            slot = self._slots.popleft()
             slot.event.undecided -= 1
             if slot.text != slot.original:
                 slot.event.changes[slot.path] = slot.text
+
+
+def _difference(before: str, after: str, begin: int) -> Edit:
+    """The one edit that makes `after` of a text that stands at `begin`."""
+    width = min(len(before), len(after))
+    head = next((n for n in range(width) if before[n] != after[n]), width)
+    rest = width - head
+    tail = next((n for n in range(rest) if before[-1 - n] != after[-1 - n]), rest)
+    new = after[head : len(after) - tail]
+    return Edit(begin + head, begin + len(before) - tail, new)
+
+
+class _Texts:
+    """The texts of one payload that clients join: those of neighbours in an array."""
+
+    def __init__(self, event: _Event, protocol: Protocol, outgoing: Filter) -> None:
+        self._event = event
+        self._protocol = protocol
+        self._filter = outgoing
+        self._channels: dict[Path, tuple[int, _Channel]] = {}
+
+    def joins(self, leaf: Leaf) -> bool:
+        path = leaf.path
+        return (
+            leaf.action in _READ
+            and len(path) > 2
+            and isinstance(path[-2], int)
+            and path[-3] in self._protocol.joined
+        )
+
+    def feed(self, leaf: Leaf) -> None:
+        position = leaf.path[-2]
+        assert isinstance(position, int)
+        key = (*leaf.path[:-2], leaf.path[-1])
+        last, channel = self._channels.get(key, (-1, None))
+        if channel is None or position > last + 1:
+            if channel is not None:
+                channel.flush()
+            rules = _rules(self._filter, leaf, _sink(leaf, None, self._protocol))
+            channel = _Channel(StreamTransformer(rules))
+        self._channels[key] = position, channel
+        if leaf.text:
+            channel.feed(self._event, leaf.path, leaf.text)
+
+    def flush(self) -> None:
+        for _, channel in self._channels.values():
+            channel.flush()
 
 
 class EventAnswer:
@@ -272,6 +356,7 @@ class EventAnswer:
             tuple[str, str | None], str
         ] = {}  # short strings that every event repeats
         self._queue: deque[_Event] = deque()
+        self._resting: dict[Path, _Channel] = {}  # ended, but what follows may go on with them
         self._over: set[Path] = set()  # below these nothing more may come
         self._ended: set[Path] = set()  # nor in these
 
@@ -284,6 +369,15 @@ class EventAnswer:
         rest = self._guarded(self._framer.close)
         self._flush(())
         return rest + self._release()
+
+    def rewritten(self, payloads: list[Json]) -> list[Json]:
+        """Gives the payloads of all events as they may be released; the same where none changes."""
+        events = [_Event(payload, _no_text, b"") for payload in payloads]
+        for event in events:
+            self._take(event)
+        self._flush(())
+        changed = any(event.changes for event in events)
+        return [event.rewritten() for event in events] if changed else payloads
 
     def _guarded(self, frame: Callable[..., list[bytes]], *data: bytes) -> bytes:
         try:
@@ -348,6 +442,8 @@ class EventAnswer:
         kind = _plain(_at(payload, protocol.kind))
         found = list(fragments(payload, protocol.kinds.get(kind, protocol.events)))
         self._name_tool(payload)
+        self._leave(payload, kind, found)
+        texts = _Texts(event, protocol, self._filter)
         # A tool's name decides what may stand in its arguments, wherever in the event it stands.
         for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):
             if leaf.action is Action.DERIVED:
@@ -356,18 +452,45 @@ class EventAnswer:
                 continue
             elif leaf.number or leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
                 self._replace_whole(event, leaf, None)
+            elif not leaf.piece and texts.joins(leaf):
+                texts.feed(leaf)
             elif not leaf.piece:
                 for inner in within(leaf):
                     self._replace_whole(event, inner, self._tool_of(payload, inner))
             elif leaf.text:
-                self._channel(payload, leaf).feed(
-                    _Slot(event, leaf.path, leaf.text, len(leaf.text))
-                )
+                self._channel(payload, leaf).feed(event, leaf.path, leaf.text)
+        texts.flush()
         for finished in _finished(payload, protocol.finish):
             self._flush(finished)
             self._over.add(finished)
-        if kind in protocol.ends:
-            self._end(payload)
+        if kind in protocol.ends or (protocol.rests and kind in protocol.rests.kinds):
+            self._end(payload, kind)
+
+    def _leave(self, payload: Json, kind: str, found: Iterable[Leaf]) -> None:
+        """Flushes texts that have ended where an event begins something else than their next part.
+
+        That is another text, or a tool's name.
+        """
+        rests = self._protocol.rests
+        if not self._resting or rests is None or kind in rests.kinds:
+            return
+        names = any(map(_names, found))
+        said = (leaf for leaf in found if leaf.declared and leaf.piece and not _names(leaf))
+        begun = [key for leaf in said if (key := self._key(payload, leaf)) not in self._channels]
+        if names or (begun and not any(self._run(key) in self._resting for key in begun)):
+            self._flush_resting(())
+
+    def _run(self, key: Path) -> Path:
+        """The key of a channel without the number of the text among those that clients join."""
+        rests = self._protocol.rests
+        if rests is None:
+            return key
+        at = self._protocol.channel.index(rests.by)
+        return (*key[:at], "", *key[at + 1 :])
+
+    def _flush_resting(self, below: Path) -> None:
+        for run in [run for run in self._resting if run[: len(below)] == below]:
+            self._resting.pop(run).flush()
 
     def _name_tool(self, payload: Json) -> None:
         """Remembers which tool a channel speaks to, where an event of its own says so."""
@@ -393,37 +516,58 @@ class EventAnswer:
         )
         if text != leaf.text:
             event.changes[leaf.path] = _changeable(leaf, text)
-        if leaf.path[-1:] == ("name",) and leaf.text and leaf.action is Action.IDENTIFIER:
-            holder = self._key(event.payload, leaf.path[:-1])
+        if leaf.text and _names(leaf):
+            holder = self._path_key(event.payload, leaf.path[:-1])
             if self._tools.get(holder) != text:
                 self._flush(holder)
                 self._tools[holder] = text
 
     def _channel(self, payload: Json, leaf: Leaf) -> _Channel:
-        key = self._key(payload, leaf.path)
+        key = self._key(payload, leaf)
         channel = self._channels.get(key)
         if channel is None:
             # A client joins what follows an end to what came before it; we no longer could.
             if key in self._ended or any(key[: len(over)] == over for over in self._over):
                 raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
-            is_json = leaf.action is Action.JSON_TEXT
-            to_tool = is_json or leaf.action is Action.ARGUMENT
-            tool = self._tool_of(payload, leaf) if to_tool else None
-            if tool == "":
-                tool = self._tools.get(key[:-1], "")
             if len(self._channels) >= _MOST:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
-            rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))
-            transformer: TextTransformer = (
-                JsonFragments(lambda: StreamTransformer(rules), keys=True)
-                if is_json
-                else StreamTransformer(rules)
-            )
-            channel = self._channels[key] = _Channel(transformer, counts_input=not is_json)
+            channel = self._resting.pop(self._run(key), None) or self._new_channel(payload, leaf)
+            self._channels[key] = channel
         return channel
 
-    def _key(self, payload: Json, path: Path) -> Path:
-        """What tells a channel: the fields by which the protocol does so, and a stable path."""
+    def _new_channel(self, payload: Json, leaf: Leaf) -> _Channel:
+        is_json = leaf.action is Action.JSON_TEXT
+        to_tool = is_json or leaf.action is Action.ARGUMENT
+        tool = self._tool_of(payload, leaf) if to_tool else None
+        if tool == "":
+            tool = self._tools.get(self._path_key(payload, leaf.path[:-1]), "")
+        rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))
+        transformer: TextTransformer = (
+            JsonFragments(lambda: StreamTransformer(rules), keys=True)
+            if is_json
+            else StreamTransformer(rules)
+        )
+        return _Channel(transformer, counts_input=not is_json)
+
+    def _key(self, payload: Json, leaf: Leaf) -> Path:
+        """What tells a channel: the text that a string belongs to, and what it is.
+
+        Strings of one place are of one channel; elsewhere the path tells.
+        """
+        kind, fields = self._protocol.kind, self._protocol.channel
+        steps = ("[]" if isinstance(step, int) else f".{step}" for step in leaf.path)
+        place = self._protocol.places.get(_plain(_at(payload, kind)), {}).get(
+            "".join(steps).removeprefix(".")
+        )
+        if place is None:
+            return (*self._path_key(payload, leaf.path), leaf.action)
+        said = {name: "" if name == kind else _plain(_at(payload, name)) for name in fields}
+        positions = (str(step) for step in leaf.path if isinstance(step, int))
+        said |= dict(zip(place.fields, positions, strict=False))
+        return (*said.values(), place.name, leaf.action)
+
+    def _path_key(self, payload: Json, path: Path) -> Path:
+        """The fields by which the protocol tells channels, and a stable path."""
         stable = list(_stable(payload, path))
         for at, step in enumerate(stable[1:], 1):
             if isinstance(step, int) and stable[at - 1] in self._protocol.joined:
@@ -433,18 +577,41 @@ class EventAnswer:
     def _flush(self, below: Path) -> None:
         for key in [key for key in self._channels if key[: len(below)] == below]:
             self._channels.pop(key).flush()
+        self._flush_resting(below)
 
-    def _end(self, payload: Json) -> None:
-        """Flushes the channels that an event ends: those that its fields do not exclude."""
-        fields = self._protocol.channel
-        said = [_at(payload, name) for name in fields]
+    def _end(self, payload: Json, kind: str) -> None:
+        """Ends the channels that an event ends: those that its fields do not exclude."""
+        protocol = self._protocol
+        said = [(at, name, _at(payload, name)) for at, name in enumerate(protocol.channel)]
+        told = [(at, name, _plain(value)) for at, name, value in said if value is not None]
+        rests = protocol.rests if protocol.rests and kind in protocol.rests.kinds else None
         for key in list(self._channels):
-            if all(
-                value is None or name == self._protocol.kind or key[at] == _plain(value)
-                for at, (name, value) in enumerate(zip(fields, said, strict=True))
-            ):
-                self._channels.pop(key).flush()
+            if all(name == protocol.kind or key[at] == value for at, name, value in told):
+                channel = self._channels.pop(key)
                 self._ended.add(key)
+                if rests and key[-1] in _READ:
+                    self._rest(key, channel)
+                else:
+                    channel.flush()
+        for run in list(self._resting) if rests is None else ():
+            by = protocol.rests.by if protocol.rests else ""
+            if all(name in (protocol.kind, by) or run[at] == value for at, name, value in told):
+                self._resting.pop(run).flush()
+
+    def _rest(self, key: Path, channel: _Channel) -> None:
+        run = self._run(key)
+        if before := self._resting.pop(run, None):
+            before.flush()
+        self._resting[run] = channel
+
+
+_READ = frozenset({Action.TEXT, Action.THOUGHT})
+"""What somebody reads; texts of one kind that follow each other are read as one."""
+
+
+def _names(leaf: Leaf) -> bool:
+    """Whether a leaf names a tool."""
+    return leaf.path[-1:] == ("name",) and leaf.action is Action.IDENTIFIER
 
 
 _SHORT = 64

@@ -36,6 +36,7 @@ from heapq import merge
 from itertools import groupby, pairwise, takewhile
 from operator import invert, itemgetter
 from types import MappingProxyType
+from typing import NamedTuple
 
 import regex
 
@@ -124,6 +125,14 @@ class _Match:
     end: int
     rank: tuple[int, int, int, str]  # least is best
     replacement: str = field(repr=False)
+
+
+class Edit(NamedTuple):
+    """What stands in place of the code points from `start` to `end` of the original stream."""
+
+    start: int
+    end: int
+    text: str
 
 
 def compile_rule(rule: StreamRule) -> CompiledRules:
@@ -354,10 +363,12 @@ def _render(
     end: int,
     origin: int = 0,
     owner: _Match | None = None,
+    edits: list[Edit] | None = None,
 ) -> tuple[str, _Match | None]:
     """The stream's code points from `begin` to `end` rewritten, and who owns the last of them.
 
     `owner` is who owned the code point before `begin`: its replacement stands there already.
+    What was replaced is added to `edits`.
     """
     coming = sorted(found, key=lambda match: match.start, reverse=True)
     inner = {edge for match in found for edge in (match.start, match.end) if begin < edge < end}
@@ -370,8 +381,11 @@ def _render(
         best = min(covering, key=lambda match: match.rank, default=None)
         if best is None:
             pieces.append(text[left - origin : right - origin])
-        elif best is not owner:
-            pieces.append(best.replacement)
+        else:
+            new = "" if best is owner else best.replacement
+            pieces.append(new)
+            if edits is not None:
+                edits.append(Edit(left, right, new))
         owner = best
     return "".join(pieces), owner
 
@@ -380,7 +394,8 @@ class StreamTransformer:
     """Rewrites one stream of text. It holds state and belongs to one stream.
 
     When a rewrite raises, the exception propagates and what was held is dropped; from then on every
-    call raises `Unavailable`, so that nothing undecided is ever released.
+    call raises `Unavailable`, so that nothing undecided is ever released. `edits` are those of the
+    text that the last call released, in order.
     """
 
     __slots__ = (
@@ -393,11 +408,13 @@ class StreamTransformer:
         "_stopped",
         "_text",
         "_waiting",
+        "edits",
     )
 
     def __init__(self, rules: CompiledRules) -> None:
         self._rules = rules
         self._stopped = False
+        self.edits: list[Edit] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -475,11 +492,18 @@ class StreamTransformer:
 
     def _release(self, until: int) -> str:
         begin, origin = self._frontier, self._origin
+        self.edits = []
         if until == begin:
             return ""
         if self._found:
             text, self._owner = _render(
-                self._text, self._found, begin=begin, end=until, origin=origin, owner=self._owner
+                self._text,
+                self._found,
+                begin=begin,
+                end=until,
+                origin=origin,
+                owner=self._owner,
+                edits=self.edits,
             )
             self._found = [match for match in self._found if match.end > until]
         else:

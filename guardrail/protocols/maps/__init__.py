@@ -27,6 +27,25 @@ class ToolNames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The text that a string of an event belongs to, wherever it stands in its event.
+
+    `fields` are channel fields that the positions in the string's path tell, in their order.
+    """
+
+    name: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rests:
+    """Events (`kinds`) that end one of several texts that clients join, which `by` counts."""
+
+    by: str
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """One API: where it lives, what its payloads hold, and how it reports an error.
 
@@ -37,8 +56,10 @@ class Protocol:
 
     Of a stream, `done` is the data of the last event; `finish` are fields that end what they stand
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
-    `channel` the fields that tell one channel from another, `joined` arrays whose elements clients
-    join to one text. `events` is the map of its events,
+    `channel` the fields that tell one channel from another, `joined` arrays whose texts clients
+    join to one, `rests` the kinds that end one of those and not what follows it. `places` says, for
+    events of some kinds, which strings belong to one text though they stand in different places.
+    `chunks` says that a whole answer may be an array of events. `events` is the map of its events,
     `kinds` that of events of some kinds.
     """
 
@@ -54,6 +75,9 @@ class Protocol:
     ends: frozenset[str] = frozenset()
     channel: tuple[str, ...] = ()
     joined: frozenset[str] = frozenset()
+    rests: Rests | None = None
+    places: Mapping[str, Mapping[str, Place]] = field(default_factory=lambda: MappingProxyType({}))
+    chunks: bool = False
     tool: ToolNames | None = None
     request: FieldMap
     response: FieldMap
@@ -131,7 +155,19 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     for name in ("shape", "ends", "joined"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
+    if "rests" in rows:
+        rows["rests"] = Rests(by=rows["rests"]["by"], kinds=frozenset(rows["rests"]["kinds"]))
+    rows["places"] = {
+        kind: {path: _place(said) for path, said in own.items()}
+        for kind, own in rows.get("places", {}).items()
+    }
     return Protocol(**rows)
+
+
+def _place(said: str) -> Place:
+    """`text[index]` as a place; the positions in the path of its strings tell the `index`."""
+    name, *fields = said.replace("]", "").split("[")
+    return Place(name=name, fields=tuple(fields))
 
 
 def protocol_at(path: str) -> Protocol:
