@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
@@ -29,7 +29,7 @@ from guardrail.protocols.fields import (
     within,
 )
 from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_event, parse_event
-from guardrail.protocols.maps import Protocol
+from guardrail.protocols.maps import Offsets, Protocol
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 from guardrail.transform.fragments import JsonFragments, TextTransformer
 from guardrail.transform.stream import CompiledRules, Edit, StreamTransformer, transform
@@ -82,7 +82,8 @@ class WholeAnswer:
             raise Refusal(502, "upstream_uninspectable", refusal.message) from None
         payload = body.payload
         if self._protocol.chunks and isinstance(payload, list):
-            said = EventAnswer(protocol=self._protocol, outgoing=self._filter).rewritten(payload)
+            stream = EventAnswer(protocol=self._protocol, outgoing=self._filter)
+            said: Json = stream.rewritten(payload)
         else:
             said = rewrite(payload, _filtered(payload, self._protocol, self._filter))
         return raw if said is payload else body.encode(said)
@@ -105,6 +106,7 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
             if text != leaf.text:
                 event.changes[leaf.path] = _changeable(leaf, text)
     texts.flush()
+    _move_offsets(event, protocol, lambda path, row, held: texts.where.get(path))
     return event.changes
 
 
@@ -195,7 +197,7 @@ class UntouchedAnswer:
         return b""
 
 
-Changes = dict[Path, str | None]
+Changes = dict[Path, str | JsonNumber | None]
 
 
 @dataclass(slots=True)
@@ -237,15 +239,25 @@ class _Channel:
     So what becomes of a string is the same however the text is cut into others.
     """
 
-    def __init__(self, transformer: TextTransformer, *, counts_input: bool = True) -> None:
+    def __init__(
+        self, transformer: TextTransformer, *, counts_input: bool = True, keeps: bool = False
+    ) -> None:
         self._transformer = transformer
         self._counts_input = counts_input
+        self._text: list[str] | None = [] if keeps else None
         self._slots: deque[_Slot] = deque()
         self._fed = 0
         self._decided = 0
         self._waiting = ""  # what is not decided
         self._out = ""
-        self._edits: list[Edit] = []
+        self._edits: list[Edit] = []  # of what is not decided
+        self._made: list[Edit] = []
+        self._asked: list[_Asked] = []
+
+    @property
+    def fed(self) -> int:
+        """How many code points came in so far."""
+        return self._fed
 
     def feed(self, event: _Event, path: Path, text: str) -> None:
         slot = _Slot(event, path, text, self._fed)
@@ -253,6 +265,8 @@ class _Channel:
         event.undecided += 1
         self._fed += len(text)
         self._waiting += text
+        if self._text is not None:
+            self._text.append(text)
         self._take(self._transformer.feed(text))
         held = self._transformer.held
         if self._counts_input or not held:
@@ -261,6 +275,51 @@ class _Channel:
     def flush(self) -> None:
         self._take(self._transformer.flush())
         self._settle(self._fed)
+        for asked in self._asked:
+            self._tell(asked)
+        self._asked = []
+
+    def ask(self, asked: _Asked) -> None:
+        """Writes where a place of the text has moved to into its event, once that is known."""
+        asked.event.undecided += 1
+        self._asked.append(asked)
+        self._tell_decided()
+
+    def _tell_decided(self) -> None:
+        for asked in [asked for asked in self._asked if self._place(asked) <= self._decided]:
+            self._asked.remove(asked)
+            self._tell(asked)
+
+    def _tell(self, asked: _Asked) -> None:
+        at = self._place(asked)
+        measure = len if not asked.in_bytes else _bytes
+        moved = self._moved(at, asked, measure) - self._moved(asked.base, asked, measure, end=True)
+        asked.event.undecided -= 1
+        if moved != asked.at:
+            asked.event.changes.setdefault(asked.path, JsonNumber(str(max(0, moved))))
+
+    def _place(self, asked: _Asked) -> int:
+        """The place in code points from the beginning of the channel."""
+        if not asked.in_bytes or self._text is None:
+            return asked.base + asked.at
+        text = "".join(self._text)[asked.base :]
+        rest = text.encode("utf-8", "surrogatepass")[: asked.at]
+        return asked.base + len(rest.decode("utf-8", "ignore")) + max(0, asked.at - len(rest))
+
+    def _moved(
+        self, at: int, asked: _Asked, measure: Callable[[str], int], *, end: bool | None = None
+    ) -> int:
+        """A place in the text as it was, in the text as it has become."""
+        text = "".join(self._text or ())[:at] if asked.in_bytes else ""
+        moved = at + (measure(text) - len(text))
+        for edit in self._made:
+            old = text[edit.start : edit.end]
+            if edit.end <= at:
+                moved += measure(edit.text) - (measure(old) if text else edit.end - edit.start)
+            elif edit.start < at:
+                moved -= measure(old) if text else at - edit.start
+                moved += measure(edit.text) if (asked.is_end if end is None else end) else 0
+        return moved
 
     def _take(self, out: str) -> None:
         self._out += out
@@ -274,6 +333,10 @@ class _Channel:
         edits, self._edits = self._edits, []
         if not hasattr(self._transformer, "edits") and out != before:
             edits = [_difference(before, out, begin)]
+        for edit in edits:
+            if self._made and not edit.text and self._made[-1].end == edit.start:
+                edit = self._made.pop()._replace(end=edit.end)
+            self._made.append(edit)
         slots, number = list(self._slots) if decided > begin else [], 0
         at = begin
         for edit in (*edits, Edit(decided, decided, "")):
@@ -293,6 +356,84 @@ class _Channel:
             slot.event.undecided -= 1
             if slot.text != slot.original:
                 slot.event.changes[slot.path] = slot.text
+        if self._asked:
+            self._tell_decided()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A number that says where something stands in a part of a channel, which begins at `base`."""
+
+    event: _Event
+    path: Path
+    at: int
+    base: int
+    is_end: bool
+    in_bytes: bool
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+Where = tuple[_Channel, int]
+"""A channel and where in it a text begins."""
+
+
+def _move_offsets(
+    event: _Event,
+    protocol: Protocol,
+    find: Callable[[Path, Offsets, dict[str, Json]], Where | None],
+) -> None:
+    """Lets the numbers of an event that point into a text move with it; null if none is known."""
+    for row in protocol.offsets:
+        for holder, held in _objects(event.payload, row.at):
+            where = find(_text_path(row, holder, held), row, held)
+            for name in row.numbers:
+                number = held.get(name)
+                if not isinstance(number, JsonNumber):
+                    continue
+                path = (*holder, name)
+                if where is None or not number.lexeme.isdecimal() or len(number.lexeme) > 9:
+                    event.changes[path] = None
+                    continue
+                is_end = name == row.numbers[1]
+                channel, base = where
+                at = int(number.lexeme)
+                channel.ask(_Asked(event, path, at, base, is_end, row.in_bytes))
+
+
+def _text_path(row: Offsets, holder: Path, held: dict[str, Json]) -> Path:
+    """The path of the text that the numbers of an object point into."""
+    positions = (step for step in holder if isinstance(step, int))
+    path: list[str | int | Step] = []
+    for step in row.of:
+        if step == "[]":
+            path.append(next(positions, 0))
+        elif step.startswith("["):
+            path.append(_index(held.get(step[1:-1])))
+        else:
+            path.append(step)
+    return tuple(path)
+
+
+def _index(value: Json) -> int:
+    said = _plain(value)
+    return int(said) if said.isdecimal() and len(said) < 10 else 0
+
+
+def _objects(
+    payload: Json, steps: tuple[str, ...], path: Path = ()
+) -> Iterator[tuple[Path, dict[str, Json]]]:
+    """The objects that a pattern leads to, with their paths."""
+    if not steps:
+        if isinstance(payload, dict):
+            yield path, payload
+    elif steps[0] == "[]":
+        for position, inner in enumerate(payload if isinstance(payload, list) else ()):
+            yield from _objects(inner, steps[1:], (*path, position))
+    elif isinstance(payload, dict) and steps[0] in payload:
+        yield from _objects(payload[steps[0]], steps[1:], (*path, steps[0]))
 
 
 def _difference(before: str, after: str, begin: int) -> Edit:
@@ -313,33 +454,46 @@ class _Texts:
         self._protocol = protocol
         self._filter = outgoing
         self._channels: dict[Path, tuple[int, _Channel]] = {}
+        self.where: dict[Path, Where] = {}
 
     def joins(self, leaf: Leaf) -> bool:
-        path = leaf.path
-        return (
-            leaf.action in _READ
-            and len(path) > 2
-            and isinstance(path[-2], int)
-            and path[-3] in self._protocol.joined
+        """Whether a text is to be fed: clients join it to others, or numbers point into it."""
+        return leaf.action in _READ and (
+            self._position(leaf.path) is not None or _pattern(leaf.path) in self._protocol.cited
         )
 
+    def _position(self, path: Path) -> int | None:
+        position = path[-2] if len(path) > 2 and path[-3] in self._protocol.joined else None
+        return position if isinstance(position, int) else None
+
     def feed(self, leaf: Leaf) -> None:
-        position = leaf.path[-2]
-        assert isinstance(position, int)
-        key = (*leaf.path[:-2], leaf.path[-1])
+        position = self._position(leaf.path)
+        key = leaf.path if position is None else (*leaf.path[:-2], leaf.path[-1])
+        position = position or 0
         last, channel = self._channels.get(key, (-1, None))
         if channel is None or position > last + 1:
             if channel is not None:
                 channel.flush()
             rules = _rules(self._filter, leaf, _sink(leaf, None, self._protocol))
-            channel = _Channel(StreamTransformer(rules))
+            channel = _Channel(StreamTransformer(rules), keeps=_counts_bytes(self._protocol))
         self._channels[key] = position, channel
+        self.where[leaf.path] = channel, channel.fed
         if leaf.text:
             channel.feed(self._event, leaf.path, leaf.text)
 
     def flush(self) -> None:
         for _, channel in self._channels.values():
             channel.flush()
+
+
+def _counts_bytes(protocol: Protocol) -> bool:
+    return any(row.in_bytes for row in protocol.offsets)
+
+
+def _pattern(path: Path) -> str:
+    """A path as maps write it."""
+    steps = ("[]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".")
 
 
 class EventAnswer:
@@ -351,6 +505,7 @@ class EventAnswer:
         self._framer: SseFramer | LineFramer = LineFramer() if lines else SseFramer()
         self._read = self._read_line if lines else self._read_event
         self._channels: dict[Path, _Channel] = {}
+        self._where: dict[Path, Where] = {}  # where the texts began that numbers point into
         self._tools: dict[Path, str] = {}
         self._known: dict[
             tuple[str, str | None], str
@@ -460,6 +615,13 @@ class EventAnswer:
             elif leaf.text:
                 self._channel(payload, leaf).feed(event, leaf.path, leaf.text)
         texts.flush()
+
+        def find(path: Path, row: Offsets, held: dict[str, Json]) -> Where | None:
+            fields = {name: str(_index(held.get(field))) for name, field in row.channel.items()}
+            key = self._text_key(payload, path, Action.TEXT, fields)
+            return texts.where.get(path) or self._where.get(key)
+
+        _move_offsets(event, protocol, find)
         for finished in _finished(payload, protocol.finish):
             self._flush(finished)
             self._over.add(finished)
@@ -533,6 +695,8 @@ class EventAnswer:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
             channel = self._resting.pop(self._run(key), None) or self._new_channel(payload, leaf)
             self._channels[key] = channel
+            if self._protocol.offsets and leaf.action is Action.TEXT:
+                self._where[key] = channel, channel.fed
         return channel
 
     def _new_channel(self, payload: Json, leaf: Leaf) -> _Channel:
@@ -547,24 +711,29 @@ class EventAnswer:
             if is_json
             else StreamTransformer(rules)
         )
-        return _Channel(transformer, counts_input=not is_json)
+        keeps = _counts_bytes(self._protocol) and leaf.action is Action.TEXT
+        return _Channel(transformer, counts_input=not is_json, keeps=keeps)
 
     def _key(self, payload: Json, leaf: Leaf) -> Path:
+        return self._text_key(payload, leaf.path, leaf.action, {})
+
+    def _text_key(
+        self, payload: Json, path: Path, action: Action, given: Mapping[str, str]
+    ) -> Path:
         """What tells a channel: the text that a string belongs to, and what it is.
 
-        Strings of one place are of one channel; elsewhere the path tells.
+        Strings of one place are of one channel; elsewhere the path tells. `given` are fields.
         """
         kind, fields = self._protocol.kind, self._protocol.channel
-        steps = ("[]" if isinstance(step, int) else f".{step}" for step in leaf.path)
-        place = self._protocol.places.get(_plain(_at(payload, kind)), {}).get(
-            "".join(steps).removeprefix(".")
-        )
+        place = self._protocol.places.get(_plain(_at(payload, kind)), {}).get(_pattern(path))
         if place is None:
-            return (*self._path_key(payload, leaf.path), leaf.action)
+            key = self._path_key(payload, path)
+            told = (given.get(name, said) for name, said in zip(fields, key, strict=False))
+            return (*told, *key[len(fields) :], action)
         said = {name: "" if name == kind else _plain(_at(payload, name)) for name in fields}
-        positions = (str(step) for step in leaf.path if isinstance(step, int))
+        positions = (str(step) for step in path if isinstance(step, int))
         said |= dict(zip(place.fields, positions, strict=False))
-        return (*said.values(), place.name, leaf.action)
+        return (*said.values(), place.name, action)
 
     def _path_key(self, payload: Json, path: Path) -> Path:
         """The fields by which the protocol tells channels, and a stable path."""
@@ -658,7 +827,7 @@ def _stable(payload: Json, path: Path) -> Path:
     stable: list[str | int | Step] = []
     for step in path:
         if isinstance(payload, list) and isinstance(step, int):
-            payload = payload[step]
+            payload = payload[step] if step < len(payload) else None
             index = payload.get("index") if isinstance(payload, dict) else None
             stable.append(int(index.lexeme) if isinstance(index, JsonNumber) else step)
         else:

@@ -541,6 +541,148 @@ def test_an_array_of_anything_is_filtered(payload: list[Any]) -> None:
     assert "1111" not in json.dumps(whole(payload, "gemini.generate"))
 
 
+# ── numbers that point into a text ───────────────────────────────────────────────────────────────
+
+QUOTING = "né 😀 EMAIL_1 owns 4111 1111 1111 1111, see page 9."
+QUOTED = "né 😀 alice@example.com owns [CARD REDACTED], see page 9."
+SPOTS = ("EMAIL_1", "see page 9", "owns", "né", "4111 1111 1111 1111")
+MOVED = ("alice@example.com", "see page 9", "owns", "né", "[CARD REDACTED]")
+
+
+def spans(text: str, spots: tuple[str, ...], *, in_bytes: bool = False) -> list[tuple[int, int]]:
+    measured = (lambda t: len(t.encode())) if in_bytes else len
+    starts = (text.index(spot) for spot in spots)
+    return [
+        (measured(text[:at]), measured(text[: at + len(spot)]))
+        for at, spot in zip(starts, spots, strict=True)
+    ]
+
+
+def noted(first: str, last: str, *, in_bytes: bool = False, **more: Any) -> list[Event]:
+    return [
+        {**more, first: start, last: end} for start, end in spans(QUOTING, SPOTS, in_bytes=in_bytes)
+    ]
+
+
+URLS = noted("start_index", "end_index", type="url_citation")
+CITED = noted("start", "end", type="TEXT_CONTENT")
+GROUNDED = [{"segment": each} for each in noted("startIndex", "endIndex", in_bytes=True)]
+
+
+def points(value: Any) -> list[tuple[int | None, int | None]]:
+    """All pairs of a start and an end in a payload, in order."""
+    if isinstance(value, list):
+        return [pair for each in value for pair in points(each)]
+    if not isinstance(value, dict):
+        return []
+    ends = {name.lower().removesuffix("index").strip("_"): each for name, each in value.items()}
+    own = [(ends["start"], ends["end"])] if {"start", "end"} <= ends.keys() else []
+    return own + [pair for each in value.values() for pair in points(each)]
+
+
+def chatted(name: str, **more: Any) -> Event:
+    notes = [{"type": "url_citation", "url_citation": each} for each in URLS]
+    return {"choices": [{"index": 0, name: {"annotations": notes, **more}}]}
+
+
+def annotated(text: str) -> Event:
+    part = {"type": "output_text", "text": text, "annotations": URLS}
+    return {"type": "message", "id": "m", "content": [part]}
+
+
+def grounded(text: str) -> Event:
+    more = {"groundingMetadata": {"groundingSupports": GROUNDED}}
+    return {"candidates": [{"content": {"parts": [{"text": text}]}, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "payload"),
+    [
+        ("openai.chat", chatted("message", content=QUOTING)),
+        ("openai.responses", {"output": [annotated(QUOTING)]}),
+        (
+            "cohere.chat",
+            {"message": {"content": [{"type": "text", "text": QUOTING}], "citations": CITED}},
+        ),
+        ("gemini.generate", grounded(QUOTING)),
+    ],
+)
+def test_numbers_of_a_whole_answer_move_with_their_text(protocol: str, payload: Event) -> None:
+    expected = spans(QUOTED, MOVED, in_bytes=protocol == "gemini.generate")
+    assert points(whole(payload, protocol)) == expected
+
+
+def streamed(protocol: str, pieces: list[str]) -> list[Event]:
+    deltas: list[Event]
+    place = {"item_id": "m", "output_index": 0, "content_index": 0}
+    if protocol == "openai.chat":
+        deltas = [{"choices": [{"index": 0, "delta": {"content": each}}]} for each in pieces]
+        return [*deltas, chatted("delta")]
+    if protocol == "gemini.generate":
+        before = [
+            {"candidates": [{"content": {"parts": [{"text": each}]}}]} for each in pieces[:-1]
+        ]
+        return [*before, grounded(pieces[-1])]
+    if protocol == "cohere.chat":
+        deltas = [
+            {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": each}}}}
+            for each in pieces
+        ]
+        notes = [
+            {"type": "citation-start", "index": n, "delta": {"message": {"citations": each}}}
+            for n, each in enumerate(CITED)
+        ]
+        return [*deltas, {"type": "content-end", "index": 0}, *notes, {"type": "message-end"}]
+    message = annotated(QUOTING)
+    return [
+        *part(0, *pieces)[:-2],
+        *(
+            {"type": "response.output_text.annotation.added", **place, "annotation": each}
+            for each in URLS
+        ),
+        {"type": "response.output_text.done", **place, "text": QUOTING},
+        {"type": "response.content_part.done", **place, "part": message["content"][0]},
+        {"type": "response.output_item.done", "output_index": 0, "item": message},
+        {"type": "response.completed", "response": {"id": "r", "output": [message]}},
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize(
+    ("protocol", "times"),
+    [("openai.chat", 1), ("openai.responses", 4), ("cohere.chat", 1), ("gemini.generate", 1)],
+)
+def test_numbers_of_a_stream_move_with_their_text(protocol: str, times: int, size: int) -> None:
+    pieces = [QUOTING[at : at + size] for at in range(0, len(QUOTING), size)]
+    stream = Recorded(protocol, tuple(streamed(protocol, pieces)))
+    out = read(stream, b"".join(run(stream, written(stream))))
+    expected = spans(QUOTED, MOVED, in_bytes=protocol == "gemini.generate")
+    assert points(out) == expected * times
+
+
+def test_numbers_of_one_of_several_parts_count_from_its_beginning() -> None:
+    said = [("EMAIL_1 ", "EMAIL_1"), ("and EMAIL_1 so", "so")]
+    content = []
+    for text, spot in said:
+        ((start, end),) = spans(text, (spot,))
+        note = {"start_index": start, "end_index": end}
+        content.append({"type": "output_text", "text": text, "annotations": [note]})
+    answer = whole({"output": [{"content": content}]}, "openai.responses")
+    assert points(answer) == [(0, 17), (22, 24)]
+
+
+def test_numbers_that_point_into_a_text_nobody_said_are_void() -> None:
+    answer = whole({"message": {"citations": [{"start": 3, "end": 5}]}}, "cohere.chat")
+    assert points(answer) == [(None, None)]
+
+
+@pytest.mark.parametrize("number", ["x", -1, 1.5, 10**12, None, [1]], ids=str)
+def test_numbers_that_are_none_do_no_harm(number: Any) -> None:
+    payload = chatted("message", content="EMAIL_1")
+    payload["choices"][0]["message"]["annotations"][0]["url_citation"]["start_index"] = number
+    assert "choices" in whole(payload, "openai.chat")
+
+
 def test_what_repeats_a_part_of_several_says_the_same() -> None:
     said = (("a 4111 1111 ",), ("1111 1111", " b 5500 0000 0000 ", "0004 c"))
     parts = [part(index, *pieces) for index, pieces in enumerate(said)]

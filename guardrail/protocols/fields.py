@@ -360,10 +360,11 @@ def _inner(text: str) -> Json:
         return None
 
 
-def rewrite(value: Json, changes: Mapping[Path, str | None]) -> Json:
+def rewrite(value: Json, changes: Mapping[Path, str | JsonNumber | None]) -> Json:
     """Gives `value` with the leaves at these paths replaced; unchanged parts are shared.
 
-    None as a replacement writes null. Raises Refusal where two keys would become one.
+    None as a replacement writes null, a number that number. Raises Refusal where two keys would
+    become one.
     """
     return _rewrite(value, _tree(changes)) if changes else value
 
@@ -374,18 +375,21 @@ class _Change:
 
     replaced: bool = False
     text: str | None = None
+    number: JsonNumber | None = None
     key: str | None = None
     below: dict[str | int | Step, _Change] = field(default_factory=dict)
 
 
-def _tree(changes: Mapping[Path, str | None]) -> _Change:
+def _tree(changes: Mapping[Path, str | JsonNumber | None]) -> _Change:
     root = _Change()
     for path, text in changes.items():
         renames = path[-1:] == (Step.KEY,)
         node = root
         for step in path[:-1] if renames else path:
             node = node.below.setdefault(step, _Change())
-        if renames:
+        if isinstance(text, JsonNumber):
+            node.replaced, node.number = True, text
+        elif renames:
             node.key = text
         else:
             node.replaced, node.text = True, text
@@ -397,7 +401,7 @@ _SAME = _Change()
 
 def _rewrite(value: Json, change: _Change) -> Json:
     if change.replaced:
-        return change.text
+        return change.number or change.text
     if not change.below:
         return value
     if isinstance(value, str):
