@@ -318,9 +318,11 @@ def _spelled(text: str, like: str) -> str:
     encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
     if "-" in rest or "_" in rest:
         encoded = encoded.translate(_URL_SAFE)
-    if not rest.rstrip().endswith("=") and len(rest.rstrip()) % 4:
+    bare = rest.strip()
+    if not bare.endswith("=") and len(bare) % 4:
         encoded = encoded.rstrip("=")
-    return (like[: data.end()] if data else "") + encoded
+    before, after = rest[: len(rest) - len(rest.lstrip())], rest[len(rest.rstrip()) :]
+    return (like[: data.end()] if data else "") + before + encoded + after
 
 
 def _members(value: dict[str, Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
