@@ -9,9 +9,13 @@ their terminators stay what the model made them.
 from __future__ import annotations
 
 import codecs
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
 from typing import Protocol as Interface
 
 from guardrail.errors import Refusal
@@ -209,27 +213,77 @@ class _Event:
     raw: bytes
     undecided: int = 0
     changes: Changes = field(default_factory=dict)
+    edits: dict[Path, list[Edit]] = field(default_factory=dict)
+    woven: dict[Path, list[Edit]] = field(default_factory=dict)  # of texts that come in turns
 
     def encode(self) -> bytes:
-        return self.render(self.rewritten()) if self.changes else self.raw
+        return self.render(self.rewritten()) if self.changes or self.woven else self.raw
 
     def rewritten(self) -> Json:
+        for path, edits in self.woven.items():
+            text = locate(self.payload, path)
+            assert isinstance(text, str)
+            self.changes[path] = _applied(_united(self.edits.get(path, []), edits), text)
         return rewrite(self.payload, self.changes)
+
+
+def _applied(edits: Iterable[Edit], text: str) -> str:
+    pieces: list[str] = []
+    at = 0
+    for edit in edits:
+        pieces += text[at : edit.start], edit.text
+        at = edit.end
+    return "".join((*pieces, text[at:]))
+
+
+def _united(first: Iterable[Edit], second: Iterable[Edit]) -> list[Edit]:
+    """The edits of both; where they overlap, all of it makes way for what either puts there."""
+    edits: list[Edit] = []
+    for edit in sorted((*first, *second)):
+        if edits and edit.start < edits[-1].end:
+            last = edits.pop()
+            new = edit.text if edit.text != last.text else ""
+            edit = Edit(last.start, max(last.end, edit.end), last.text + new)
+        edits.append(edit)
+    return edits
+
+
+def _add(edits: list[Edit], edit: Edit) -> None:
+    """Adds an edit; where it only goes on removing, to the last one."""
+    if edits and not edit.text and edits[-1].end == edit.start:
+        edit = edits.pop()._replace(end=edit.end)
+    edits.append(edit)
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One string of one event: where it stands in its channel, and what it becomes."""
+    """One string of one event, where it stands in its channel, and what happens to it."""
 
     event: _Event
     path: Path
     original: str = field(repr=False)
-    begin: int = 0
-    text: str = field(default="", repr=False)
+    begin: int
+    woven: bool
+    edits: list[Edit] = field(default_factory=list, repr=False)
 
     @property
     def end(self) -> int:
         return self.begin + len(self.original)
+
+    def edit(self, edit: Edit, text: str) -> None:
+        start, end = max(edit.start, self.begin), min(edit.end, self.end)
+        _add(self.edits, Edit(start - self.begin, end - self.begin, text))
+
+    def close(self) -> None:
+        """Hands what is decided to the event."""
+        self.event.undecided -= 1
+        if self.edits and self.woven:
+            self.event.woven[self.path] = self.edits
+        elif self.edits:
+            self.event.edits[self.path] = self.edits
+            text = _applied(self.edits, self.original)
+            if text != self.original:
+                self.event.changes[self.path] = text
 
 
 class _Channel:
@@ -240,8 +294,14 @@ class _Channel:
     """
 
     def __init__(
-        self, transformer: TextTransformer, *, counts_input: bool = True, keeps: bool = False
+        self,
+        transformer: TextTransformer,
+        *,
+        counts_input: bool = True,
+        keeps: bool = False,
+        is_read: bool = True,
     ) -> None:
+        self.is_read = is_read
         self._transformer = transformer
         self._counts_input = counts_input
         self._text: list[str] | None = [] if keeps else None
@@ -259,8 +319,13 @@ class _Channel:
         """How many code points came in so far."""
         return self._fed
 
-    def feed(self, event: _Event, path: Path, text: str) -> None:
-        slot = _Slot(event, path, text, self._fed)
+    @property
+    def waiting(self) -> Iterator[tuple[_Event, Path, str]]:
+        """The strings that are not decided, or not to their end."""
+        return ((slot.event, slot.path, slot.original) for slot in self._slots)
+
+    def feed(self, event: _Event, path: Path, text: str, *, woven: bool = False) -> None:
+        slot = _Slot(event, path, text, self._fed, woven)
         self._slots.append(slot)
         event.undecided += 1
         self._fed += len(text)
@@ -333,29 +398,19 @@ class _Channel:
         edits, self._edits = self._edits, []
         if not hasattr(self._transformer, "edits") and out != before:
             edits = [_difference(before, out, begin)]
-        for edit in edits:
-            if self._made and not edit.text and self._made[-1].end == edit.start:
-                edit = self._made.pop()._replace(end=edit.end)
-            self._made.append(edit)
         slots, number = list(self._slots) if decided > begin else [], 0
-        at = begin
-        for edit in (*edits, Edit(decided, decided, "")):
-            while at < edit.start:
-                slot = slots[number]
-                stop = min(edit.start, slot.end)
-                slot.text += before[at - begin : stop - begin]
-                at = stop
-                number += at == slot.end
-            if edit.text and slots:
-                slots[min(number, len(slots) - 1)].text += edit.text
-            at = edit.end
-            while number < len(slots) and slots[number].end <= at:
+        for edit in edits:
+            _add(self._made, edit)
+            while number < len(slots) - 1 and slots[number].end <= edit.start:
                 number += 1
+            text = edit.text
+            for slot in slots[number:]:
+                slot.edit(edit, text)
+                text = ""
+                if slot.end >= edit.end:
+                    break
         while self._slots and self._slots[0].end <= decided:
-            slot = self._slots.popleft()
-            slot.event.undecided -= 1
-            if slot.text != slot.original:
-                slot.event.changes[slot.path] = slot.text
+            self._slots.popleft().close()
         if self._asked:
             self._tell_decided()
 
@@ -486,6 +541,124 @@ class _Texts:
             channel.flush()
 
 
+class _Weave:
+    """Texts that a stream sends in turns, told apart by fields that no map names.
+
+    Any small number or word beside a text may say which of several texts it belongs to. So each
+    field that takes turns between few values is held to be one that does: the strings beside each
+    of its values are filtered as one text, too, and what is found in them only so is masked. What
+    is not gone on with for a while is held to have ended.
+    """
+
+    def __init__(self, outgoing: Filter) -> None:
+        self._filter = outgoing
+        self._seen: dict[Path, dict[str, _Channel | None] | None] = {}  # field → value → its text
+        self._last: dict[tuple[Path, str], int] = {}
+        self._count = 0
+
+    def feed(self, event: _Event, leaf: Leaf, fields: Mapping[Path, str], before: _Channel) -> None:
+        """Takes the next string; `before` joins all those before it, whatever they belong to."""
+        for path in {**self._seen, **fields} if len(self._seen) < _FIELDS else dict(self._seen):
+            said = fields.get(path, "")
+            first: dict[str, _Channel | None] = {} if self._count == 0 else {"": None}
+            seen = self._seen.setdefault(path, first)
+            if seen is None or path == leaf.path:
+                continue
+            if said not in seen and len(seen) == 1:
+                # Until now there was one text, and what was said of it stands before this string.
+                (other,) = seen
+                seen[other], self._last[path, other] = self._channel(leaf), self._count
+                for slot in before.waiting:
+                    self._go_on(seen, path, other, *slot)
+            seen.setdefault(said, None)
+            if len(seen) > _TURNS:
+                self._leave(path)
+            elif len(seen) > 1:
+                self._speak(seen, path, said, event, leaf)
+        self._count += 1
+
+    def _speak(
+        self,
+        seen: dict[str, _Channel | None],
+        path: Path,
+        said: str,
+        event: _Event,
+        leaf: Leaf,
+    ) -> None:
+        seen[said] = seen[said] or self._channel(leaf)
+        self._go_on(seen, path, said, event, leaf.path, leaf.text)
+        for value in list(seen):
+            if seen[value] and self._last[path, value] < self._count - _PAUSE:
+                self._flush(seen, value)
+
+    def _go_on(
+        self,
+        seen: Mapping[str, _Channel | None],
+        path: Path,
+        said: str,
+        event: _Event,
+        place: Path,
+        text: str,
+    ) -> None:
+        self._last[path, said] = self._count
+        channel = seen[said]
+        assert channel is not None
+        with _uncounted(self._filter):
+            channel.feed(event, place, text, woven=True)
+
+    def _channel(self, leaf: Leaf) -> _Channel:
+        sink = None if leaf.action is Action.TEXT else ""
+        return _Channel(StreamTransformer(self._filter.rules(tool=sink, restoring=False)))
+
+    def _leave(self, path: Path) -> None:
+        """A field with many values, such as a text or a time, tells no texts apart."""
+        seen, self._seen[path] = self._seen[path], None
+        for value in seen or ():
+            self._flush(seen or {}, value)
+
+    def _flush(self, seen: dict[str, _Channel | None], value: str) -> None:
+        channel, seen[value] = seen[value], None
+        if channel is not None:
+            with _uncounted(self._filter):
+                channel.flush()
+
+    def flush(self) -> None:
+        for path in self._seen:
+            self._leave(path)
+
+
+_TURNS = 8
+"""Values of a field beyond which it is no number of a text."""
+_PAUSE = 32
+"""Strings that may come between two of one text."""
+_FIELDS = 64
+"""Fields beside a text that may say which one it is."""
+_WORD = re.compile(r"[\w.:/@+-]{1,64}")
+
+
+def _fields(payload: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The small numbers and the words of a payload."""
+    if isinstance(payload, dict | list):
+        inside = payload.items() if isinstance(payload, dict) else enumerate(payload)
+        for step, inner in inside:
+            yield from _fields(inner, (*path, step))
+    else:
+        said = _plain(payload)
+        if _WORD.fullmatch(said) and (isinstance(payload, str) or len(said) < _LONG_NUMBER):
+            yield path, said
+
+
+@contextmanager
+def _uncounted(outgoing: Filter) -> Iterator[None]:
+    """Counts nothing as masked meanwhile: what is looked at twice is masked once."""
+    counts = dict(outgoing.masked)
+    try:
+        yield
+    finally:
+        outgoing.masked.clear()
+        outgoing.masked.update(counts)
+
+
 def _counts_bytes(protocol: Protocol) -> bool:
     return any(row.in_bytes for row in protocol.offsets)
 
@@ -505,6 +678,7 @@ class EventAnswer:
         self._framer: SseFramer | LineFramer = LineFramer() if lines else SseFramer()
         self._read = self._read_line if lines else self._read_event
         self._channels: dict[Path, _Channel] = {}
+        self._weaves: dict[Path, _Weave] | None = None if protocol.declares else {}
         self._where: dict[Path, Where] = {}  # where the texts began that numbers point into
         self._tools: dict[Path, str] = {}
         self._known: dict[
@@ -599,6 +773,7 @@ class EventAnswer:
         self._name_tool(payload)
         self._leave(payload, kind, found)
         texts = _Texts(event, protocol, self._filter)
+        fields = dict(islice(_fields(payload), _FIELDS)) if self._weaves is not None else {}
         # A tool's name decides what may stand in its arguments, wherever in the event it stands.
         for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):
             if leaf.action is Action.DERIVED:
@@ -613,12 +788,17 @@ class EventAnswer:
                 for inner in within(leaf):
                     self._replace_whole(event, inner, self._tool_of(payload, inner))
             elif leaf.text:
-                self._channel(payload, leaf).feed(event, leaf.path, leaf.text)
+                channel = self._channel(payload, leaf)
+                if self._weaves is not None:
+                    key = self._key(payload, leaf.path)
+                    weave = self._weaves.setdefault(key, _Weave(self._filter))
+                    weave.feed(event, leaf, fields, channel)
+                channel.feed(event, leaf.path, leaf.text)
         texts.flush()
 
         def find(path: Path, row: Offsets, held: dict[str, Json]) -> Where | None:
             fields = {name: str(_index(held.get(field))) for name, field in row.channel.items()}
-            key = self._text_key(payload, path, Action.TEXT, fields)
+            key = self._key(payload, path, fields)
             return texts.where.get(path) or self._where.get(key)
 
         _move_offsets(event, protocol, find)
@@ -638,7 +818,9 @@ class EventAnswer:
             return
         names = any(map(_names, found))
         said = (leaf for leaf in found if leaf.declared and leaf.piece and not _names(leaf))
-        begun = [key for leaf in said if (key := self._key(payload, leaf)) not in self._channels]
+        begun = [
+            key for leaf in said if (key := self._key(payload, leaf.path)) not in self._channels
+        ]
         if names or (begun and not any(self._run(key) in self._resting for key in begun)):
             self._flush_resting(())
 
@@ -685,7 +867,7 @@ class EventAnswer:
                 self._tools[holder] = text
 
     def _channel(self, payload: Json, leaf: Leaf) -> _Channel:
-        key = self._key(payload, leaf)
+        key = self._key(payload, leaf.path)
         channel = self._channels.get(key)
         if channel is None:
             # A client joins what follows an end to what came before it; we no longer could.
@@ -695,7 +877,7 @@ class EventAnswer:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
             channel = self._resting.pop(self._run(key), None) or self._new_channel(payload, leaf)
             self._channels[key] = channel
-            if self._protocol.offsets and leaf.action is Action.TEXT:
+            if self._protocol.offsets:
                 self._where[key] = channel, channel.fed
         return channel
 
@@ -711,16 +893,17 @@ class EventAnswer:
             if is_json
             else StreamTransformer(rules)
         )
-        keeps = _counts_bytes(self._protocol) and leaf.action is Action.TEXT
-        return _Channel(transformer, counts_input=not is_json, keeps=keeps)
+        return _Channel(
+            transformer,
+            counts_input=not is_json,
+            keeps=_counts_bytes(self._protocol),
+            is_read=not to_tool,
+        )
 
-    def _key(self, payload: Json, leaf: Leaf) -> Path:
-        return self._text_key(payload, leaf.path, leaf.action, {})
-
-    def _text_key(
-        self, payload: Json, path: Path, action: Action, given: Mapping[str, str]
+    def _key(
+        self, payload: Json, path: Path, given: Mapping[str, str] = MappingProxyType({})
     ) -> Path:
-        """What tells a channel: the text that a string belongs to, and what it is.
+        """What tells a channel: the text that a string belongs to.
 
         Strings of one place are of one channel; elsewhere the path tells. `given` are fields.
         """
@@ -729,11 +912,11 @@ class EventAnswer:
         if place is None:
             key = self._path_key(payload, path)
             told = (given.get(name, said) for name, said in zip(fields, key, strict=False))
-            return (*told, *key[len(fields) :], action)
+            return (*told, *key[len(fields) :])
         said = {name: "" if name == kind else _plain(_at(payload, name)) for name in fields}
         positions = (str(step) for step in path if isinstance(step, int))
         said |= dict(zip(place.fields, positions, strict=False))
-        return (*said.values(), place.name, action)
+        return (*said.values(), place.name)
 
     def _path_key(self, payload: Json, path: Path) -> Path:
         """The fields by which the protocol tells channels, and a stable path."""
@@ -747,6 +930,8 @@ class EventAnswer:
         for key in [key for key in self._channels if key[: len(below)] == below]:
             self._channels.pop(key).flush()
         self._flush_resting(below)
+        for weave in (self._weaves or {}).values():
+            weave.flush()
 
     def _end(self, payload: Json, kind: str) -> None:
         """Ends the channels that an event ends: those that its fields do not exclude."""
@@ -758,7 +943,7 @@ class EventAnswer:
             if all(name == protocol.kind or key[at] == value for at, name, value in told):
                 channel = self._channels.pop(key)
                 self._ended.add(key)
-                if rests and key[-1] in _READ:
+                if rests and channel.is_read:
                     self._rest(key, channel)
                 else:
                     channel.flush()

@@ -718,6 +718,14 @@ def test_parts_of_texts_that_come_in_turns_are_joined_each_on_its_own() -> None:
     assert "1111" not in card(*woven, protocol="anthropic.messages")
 
 
+def test_a_piece_that_looks_like_base64_is_what_the_map_says() -> None:
+    pieces = ("YWxpY2UgaGFzIGEgc2VjcmV0", " EMAIL_1")
+    said = card(
+        *called("custom_tool_call_input", "input", "", *pieces), protocol=RESPONSES.protocol
+    )
+    assert "@example.com" not in said, "no tool of this name was declared"
+
+
 def test_an_item_may_change_its_id_from_event_to_event() -> None:
     def delta(item: str, text: str) -> Event:
         kind = "response.output_text.delta"

@@ -237,7 +237,9 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     if isinstance(value, str):
         if action is Action.SIGNED and not _is_signed(value):
             action = Action.STRUCTURE
-        yield Leaf(path, value, _action_of(value, action), declared=declared, piece=piece)
+        if not (declared and piece):  # what a piece holds is not told by the piece alone
+            action = _action_of(value, action)
+        yield Leaf(path, value, action or Action.TEXT, declared=declared, piece=piece)
     elif isinstance(value, JsonNumber):
         if action is Action.SECRET or sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
             action = action or Action.TEXT
