@@ -9,10 +9,14 @@ their terminators stay what the model made them.
 from __future__ import annotations
 
 import codecs
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
+from types import MappingProxyType
 from typing import Protocol as Interface
 
 from guardrail.errors import Refusal
@@ -30,10 +34,11 @@ from guardrail.protocols.fields import (
     within,
 )
 from guardrail.protocols.framing import LineFramer, SseEvent, SseFramer, dump_event, parse_event
-from guardrail.protocols.maps import Protocol
+from guardrail.protocols.maps import Offsets, Protocol
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 from guardrail.remembering import Witness
 from guardrail.transform.fragments import JsonFragments, TextTransformer
+from guardrail.transform.stream import Edit
 
 _WHOLE = frozenset({Action.IDENTIFIER, Action.STRUCTURE})
 """Strings that are never cut across events."""
@@ -88,26 +93,38 @@ class WholeAnswer:
             body = read_body(raw, content_type=self._content_type)
         except Refusal as refusal:
             raise Refusal(502, "upstream_uninspectable", refusal.message) from None
-        if self._witness:
-            self._witness.hear_whole(body.payload, leaves(body.payload, self._protocol.response))
-        changes = _filtered(body.payload, self._protocol, self._filter)
-        return body.encode(rewrite(body.payload, changes)) if changes else raw
+        payload = body.payload
+        if self._protocol.chunks and isinstance(payload, list):
+            stream = EventAnswer(
+                protocol=self._protocol, outgoing=self._filter, witness=self._witness
+            )
+            said: Json = stream.rewritten(payload)
+        else:
+            if self._witness:
+                self._witness.hear_whole(payload, leaves(payload, self._protocol.response))
+            said = rewrite(payload, _filtered(payload, self._protocol, self._filter))
+        return raw if said is payload else body.encode(said)
 
 
-def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path, str | None]:
+def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
     """The leaves of a whole payload that filtering changes."""
-    changes: dict[Path, str | None] = {}
+    event = _Event(payload, _no_text, b"")
+    texts = _Texts(event, protocol, outgoing)
     for leaf in leaves(payload, protocol.response):
         if leaf.action is Action.DERIVED:
-            changes[leaf.path] = None
+            event.changes[leaf.path] = None
+        elif _is_plain(leaf):
             continue
-        if _is_plain(leaf):
-            continue
-        sink = _sink(leaf, _tool(payload, leaf), protocol)
-        text = _transformed(outgoing, leaf, sink)
-        if text != leaf.text:
-            changes[leaf.path] = _changeable(leaf, text)
-    return changes
+        elif texts.joins(leaf):
+            texts.feed(leaf)
+        else:
+            sink = _sink(leaf, _tool(payload, leaf), protocol)
+            text = _transformed(outgoing, leaf, sink)
+            if text != leaf.text:
+                event.changes[leaf.path] = _changeable(leaf, text)
+    texts.flush()
+    _move_offsets(event, protocol, lambda path, row, held: texts.where.get(path))
+    return event.changes
 
 
 def _is_plain(leaf: Leaf) -> bool:
@@ -127,6 +144,16 @@ def _transformed(outgoing: Filter, leaf: Leaf, sink: str | None) -> str:
     """A whole leaf, filtered; what was signed is masked, and stays as it is where nothing is."""
     return outgoing.transform(
         leaf.text,
+        tool=sink,
+        restoring=leaf.action not in _UNRESTORED,
+        identifier=leaf.action in _NAMES,
+    )
+
+
+def _making(outgoing: Filter, leaf: Leaf, sink: str | None) -> Callable[[], TextTransformer]:
+    """What makes a transformer of the pieces of a leaf, by the same rules."""
+    return partial(
+        outgoing.transformer,
         tool=sink,
         restoring=leaf.action not in _UNRESTORED,
         identifier=leaf.action in _NAMES,
@@ -204,6 +231,9 @@ class UntouchedAnswer:
         return b""
 
 
+Changes = dict[Path, str | JsonNumber | None]
+
+
 @dataclass(slots=True)
 class _Event:
     """A framed event that waits until all its strings are decided."""
@@ -212,67 +242,461 @@ class _Event:
     render: Callable[[Json], bytes]
     raw: bytes
     undecided: int = 0
-    changes: dict[Path, str | None] = field(default_factory=dict)
+    changes: Changes = field(default_factory=dict)
+    edits: dict[Path, list[Edit]] = field(default_factory=dict)
+    woven: dict[Path, list[Edit]] = field(default_factory=dict)  # of texts that come in turns
 
     def encode(self) -> bytes:
-        return self.render(rewrite(self.payload, self.changes)) if self.changes else self.raw
+        return self.render(self.rewritten()) if self.changes or self.woven else self.raw
+
+    def rewritten(self) -> Json:
+        for path, edits in self.woven.items():
+            text = locate(self.payload, path)
+            assert isinstance(text, str)
+            self.changes[path] = _applied(_united(self.edits.get(path, []), edits), text)
+        return rewrite(self.payload, self.changes)
+
+
+def _applied(edits: Iterable[Edit], text: str) -> str:
+    pieces: list[str] = []
+    at = 0
+    for edit in edits:
+        pieces += text[at : edit.start], edit.text
+        at = edit.end
+    return "".join((*pieces, text[at:]))
+
+
+def _united(first: Iterable[Edit], second: Iterable[Edit]) -> list[Edit]:
+    """The edits of both; where they overlap, all of it makes way for what either puts there."""
+    edits: list[Edit] = []
+    for edit in sorted((*first, *second)):
+        if edits and edit.start < edits[-1].end:
+            last = edits.pop()
+            new = edit.text if edit.text != last.text else ""
+            edit = Edit(last.start, max(last.end, edit.end), last.text + new)
+        edits.append(edit)
+    return edits
+
+
+def _add(edits: list[Edit], edit: Edit) -> None:
+    """Adds an edit; where it only goes on removing, to the last one."""
+    if edits and not edit.text and edits[-1].end == edit.start:
+        edit = edits.pop()._replace(end=edit.end)
+    edits.append(edit)
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One string of one event: how much of it is undecided, and what is decided."""
+    """One string of one event, where it stands in its channel, and what happens to it."""
 
     event: _Event
     path: Path
     original: str = field(repr=False)
-    remaining: int
-    text: str = field(default="", repr=False)
+    begin: int
+    woven: bool
+    edits: list[Edit] = field(default_factory=list, repr=False)
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.original)
+
+    def edit(self, edit: Edit, text: str) -> None:
+        start, end = max(edit.start, self.begin), min(edit.end, self.end)
+        _add(self.edits, Edit(start - self.begin, end - self.begin, text))
+
+    def close(self) -> None:
+        """Hands what is decided to the event."""
+        self.event.undecided -= 1
+        if self.edits and self.woven:
+            self.event.woven[self.path] = self.edits
+        elif self.edits:
+            self.event.edits[self.path] = self.edits
+            text = _applied(self.edits, self.original)
+            if text != self.original:
+                self.event.changes[self.path] = text
 
 
 class _Channel:
-    """The strings of one field across events, joined, filtered and handed back to their events."""
+    """Strings that are read as one text, joined, filtered and handed back to their events.
 
-    def __init__(self, transformer: TextTransformer, *, counts_input: bool) -> None:
+    What is left as it is stays in its string; a replacement stands where what it replaces began.
+    So what becomes of a string is the same however the text is cut into others.
+    """
+
+    def __init__(
+        self,
+        transformer: TextTransformer,
+        *,
+        counts_input: bool = True,
+        keeps: bool = False,
+        is_read: bool = True,
+    ) -> None:
+        self.is_read = is_read
         self._transformer = transformer
         self._counts_input = counts_input
+        self._text: list[str] | None = [] if keeps else None
         self._slots: deque[_Slot] = deque()
-        self._waiting = ""
+        self._fed = 0
+        self._decided = 0
+        self._waiting = ""  # what is not decided
         self._out = ""
+        self._edits: list[Edit] = []  # of what is not decided
+        self._made: list[Edit] = []
+        self._asked: list[_Asked] = []
 
-    def feed(self, slot: _Slot) -> None:
+    @property
+    def fed(self) -> int:
+        """How many code points came in so far."""
+        return self._fed
+
+    @property
+    def waiting(self) -> Iterator[tuple[_Event, Path, str]]:
+        """The strings that are not decided, or not to their end."""
+        return ((slot.event, slot.path, slot.original) for slot in self._slots)
+
+    def feed(self, event: _Event, path: Path, text: str, *, woven: bool = False) -> None:
+        slot = _Slot(event, path, text, self._fed, woven)
         self._slots.append(slot)
-        slot.event.undecided += 1
-        self._waiting += slot.original
-        self._out += self._transformer.feed(slot.original)
+        event.undecided += 1
+        self._fed += len(text)
+        self._waiting += text
+        if self._text is not None:
+            self._text.append(text)
+        self._take(self._transformer.feed(text))
         held = self._transformer.held
         if self._counts_input or not held:
-            self._settle(len(self._waiting) - held)
+            self._settle(self._fed - held)
 
     def flush(self) -> None:
-        self._out += self._transformer.flush()
-        self._settle(len(self._waiting))
+        self._take(self._transformer.flush())
+        self._settle(self._fed)
+        for asked in self._asked:
+            self._tell(asked)
+        self._asked = []
+
+    def ask(self, asked: _Asked) -> None:
+        """Writes where a place of the text has moved to into its event, once that is known."""
+        asked.event.undecided += 1
+        self._asked.append(asked)
+        self._tell_decided()
+
+    def _tell_decided(self) -> None:
+        for asked in [asked for asked in self._asked if self._place(asked) <= self._decided]:
+            self._asked.remove(asked)
+            self._tell(asked)
+
+    def _tell(self, asked: _Asked) -> None:
+        at = self._place(asked)
+        measure = len if not asked.in_bytes else _bytes
+        moved = self._moved(at, asked, measure) - self._moved(asked.base, asked, measure, end=True)
+        asked.event.undecided -= 1
+        if moved != asked.at:
+            asked.event.changes.setdefault(asked.path, JsonNumber(str(max(0, moved))))
+
+    def _place(self, asked: _Asked) -> int:
+        """The place in code points from the beginning of the channel."""
+        if not asked.in_bytes or self._text is None:
+            return asked.base + asked.at
+        text = "".join(self._text)[asked.base :]
+        rest = text.encode("utf-8", "surrogatepass")[: asked.at]
+        return asked.base + len(rest.decode("utf-8", "ignore")) + max(0, asked.at - len(rest))
+
+    def _moved(
+        self, at: int, asked: _Asked, measure: Callable[[str], int], *, end: bool | None = None
+    ) -> int:
+        """A place in the text as it was, in the text as it has become."""
+        text = "".join(self._text or ())[:at] if asked.in_bytes else ""
+        moved = at + (measure(text) - len(text))
+        for edit in self._made:
+            old = text[edit.start : edit.end]
+            if edit.end <= at:
+                moved += measure(edit.text) - (measure(old) if text else edit.end - edit.start)
+            elif edit.start < at:
+                moved -= measure(old) if text else at - edit.start
+                moved += measure(edit.text) if (asked.is_end if end is None else end) else 0
+        return moved
+
+    def _take(self, out: str) -> None:
+        self._out += out
+        self._edits += getattr(self._transformer, "edits", ())
 
     def _settle(self, decided: int) -> None:
-        """Hands the decided text to the strings it came from; changed text to the first of them."""
-        before, self._waiting = self._waiting[:decided], self._waiting[decided:]
+        """Hands the decided text to the strings it came from."""
+        begin, self._decided = self._decided, decided
+        before, self._waiting = self._waiting[: decided - begin], self._waiting[decided - begin :]
         out, self._out = self._out, ""
-        same = out == before
-        if not same and self._slots:
-            self._slots[0].text += out
-        at = 0
-        while self._slots:
-            slot = self._slots[0]
-            taken = min(slot.remaining, decided - at)
-            if same:
-                slot.text += before[at : at + taken]
-            at += taken
-            slot.remaining -= taken
-            if slot.remaining:
-                return
-            self._slots.popleft()
-            slot.event.undecided -= 1
-            if slot.text != slot.original:
-                slot.event.changes[slot.path] = slot.text
+        edits, self._edits = self._edits, []
+        if not hasattr(self._transformer, "edits") and out != before:
+            edits = [_difference(before, out, begin)]
+        slots, number = list(self._slots) if decided > begin else [], 0
+        for edit in edits:
+            _add(self._made, edit)
+            while number < len(slots) - 1 and slots[number].end <= edit.start:
+                number += 1
+            text = edit.text
+            for slot in slots[number:]:
+                slot.edit(edit, text)
+                text = ""
+                if slot.end >= edit.end:
+                    break
+        while self._slots and self._slots[0].end <= decided:
+            self._slots.popleft().close()
+        if self._asked:
+            self._tell_decided()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A number that says where something stands in a part of a channel, which begins at `base`."""
+
+    event: _Event
+    path: Path
+    at: int
+    base: int
+    is_end: bool
+    in_bytes: bool
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+Where = tuple[_Channel, int]
+"""A channel and where in it a text begins."""
+
+
+def _move_offsets(
+    event: _Event,
+    protocol: Protocol,
+    find: Callable[[Path, Offsets, dict[str, Json]], Where | None],
+) -> None:
+    """Lets the numbers of an event that point into a text move with it; null if none is known."""
+    for row in protocol.offsets:
+        for holder, held in _objects(event.payload, row.at):
+            where = find(_text_path(row, holder, held), row, held)
+            for name in row.numbers:
+                number = held.get(name)
+                if not isinstance(number, JsonNumber):
+                    continue
+                path = (*holder, name)
+                if where is None or not number.lexeme.isdecimal() or len(number.lexeme) > 9:
+                    event.changes[path] = None
+                    continue
+                is_end = name == row.numbers[1]
+                channel, base = where
+                at = int(number.lexeme)
+                channel.ask(_Asked(event, path, at, base, is_end, row.in_bytes))
+
+
+def _text_path(row: Offsets, holder: Path, held: dict[str, Json]) -> Path:
+    """The path of the text that the numbers of an object point into."""
+    positions = (step for step in holder if isinstance(step, int))
+    path: list[str | int | Step] = []
+    for step in row.of:
+        if step == "[]":
+            path.append(next(positions, 0))
+        elif step.startswith("["):
+            path.append(_index(held.get(step[1:-1])))
+        else:
+            path.append(step)
+    return tuple(path)
+
+
+def _index(value: Json) -> int:
+    said = _plain(value)
+    return int(said) if said.isdecimal() and len(said) < 10 else 0
+
+
+def _objects(
+    payload: Json, steps: tuple[str, ...], path: Path = ()
+) -> Iterator[tuple[Path, dict[str, Json]]]:
+    """The objects that a pattern leads to, with their paths."""
+    if not steps:
+        if isinstance(payload, dict):
+            yield path, payload
+    elif steps[0] == "[]":
+        for position, inner in enumerate(payload if isinstance(payload, list) else ()):
+            yield from _objects(inner, steps[1:], (*path, position))
+    elif isinstance(payload, dict) and steps[0] in payload:
+        yield from _objects(payload[steps[0]], steps[1:], (*path, steps[0]))
+
+
+def _difference(before: str, after: str, begin: int) -> Edit:
+    """The one edit that makes `after` of a text that stands at `begin`."""
+    width = min(len(before), len(after))
+    head = next((n for n in range(width) if before[n] != after[n]), width)
+    rest = width - head
+    tail = next((n for n in range(rest) if before[-1 - n] != after[-1 - n]), rest)
+    new = after[head : len(after) - tail]
+    return Edit(begin + head, begin + len(before) - tail, new)
+
+
+class _Texts:
+    """The texts of one payload that clients join: those of neighbours in an array."""
+
+    def __init__(self, event: _Event, protocol: Protocol, outgoing: Filter) -> None:
+        self._event = event
+        self._protocol = protocol
+        self._filter = outgoing
+        self._channels: dict[Path, tuple[int, _Channel]] = {}
+        self.where: dict[Path, Where] = {}
+
+    def joins(self, leaf: Leaf) -> bool:
+        """Whether a text is to be fed: clients join it to others, or numbers point into it."""
+        return leaf.action in _READ and (
+            self._position(leaf.path) is not None or _pattern(leaf.path) in self._protocol.cited
+        )
+
+    def _position(self, path: Path) -> int | None:
+        position = path[-2] if len(path) > 2 and path[-3] in self._protocol.joined else None
+        return position if isinstance(position, int) else None
+
+    def feed(self, leaf: Leaf) -> None:
+        position = self._position(leaf.path)
+        key = leaf.path if position is None else (*leaf.path[:-2], leaf.path[-1])
+        position = position or 0
+        last, channel = self._channels.get(key, (-1, None))
+        if channel is None or position > last + 1:
+            if channel is not None:
+                channel.flush()
+            make = _making(self._filter, leaf, _sink(leaf, None, self._protocol))
+            channel = _Channel(make(), keeps=_counts_bytes(self._protocol))
+        self._channels[key] = position, channel
+        self.where[leaf.path] = channel, channel.fed
+        if leaf.text:
+            channel.feed(self._event, leaf.path, leaf.text)
+
+    def flush(self) -> None:
+        for _, channel in self._channels.values():
+            channel.flush()
+
+
+class _Weave:
+    """Texts that a stream sends in turns, told apart by fields that no map names.
+
+    Any small number or word beside a text may say which of several texts it belongs to. So each
+    field that takes turns between few values is held to be one that does: the strings beside each
+    of its values are filtered as one text, too, and what is found in them only so is masked. What
+    is not gone on with for a while is held to have ended.
+    """
+
+    def __init__(self, outgoing: Filter) -> None:
+        self._filter = outgoing
+        self._seen: dict[Path, dict[str, _Channel | None] | None] = {}  # field → value → its text
+        self._last: dict[tuple[Path, str], int] = {}
+        self._count = 0
+
+    def feed(self, event: _Event, leaf: Leaf, fields: Mapping[Path, str], before: _Channel) -> None:
+        """Takes the next string; `before` joins all those before it, whatever they belong to."""
+        for path in {**self._seen, **fields} if len(self._seen) < _FIELDS else dict(self._seen):
+            said = fields.get(path, "")
+            first: dict[str, _Channel | None] = {} if self._count == 0 else {"": None}
+            seen = self._seen.setdefault(path, first)
+            if seen is None or path == leaf.path:
+                continue
+            if said not in seen and len(seen) == 1:
+                # Until now there was one text, and what was said of it stands before this string.
+                (other,) = seen
+                seen[other], self._last[path, other] = self._channel(leaf), self._count
+                for slot in before.waiting:
+                    self._go_on(seen, path, other, *slot)
+            seen.setdefault(said, None)
+            if len(seen) > _TURNS:
+                self._leave(path)
+            elif len(seen) > 1:
+                self._speak(seen, path, said, event, leaf)
+        self._count += 1
+
+    def _speak(
+        self,
+        seen: dict[str, _Channel | None],
+        path: Path,
+        said: str,
+        event: _Event,
+        leaf: Leaf,
+    ) -> None:
+        seen[said] = seen[said] or self._channel(leaf)
+        self._go_on(seen, path, said, event, leaf.path, leaf.text)
+        for value in list(seen):
+            if seen[value] and self._last[path, value] < self._count - _PAUSE:
+                self._flush(seen, value)
+
+    def _go_on(
+        self,
+        seen: Mapping[str, _Channel | None],
+        path: Path,
+        said: str,
+        event: _Event,
+        place: Path,
+        text: str,
+    ) -> None:
+        self._last[path, said] = self._count
+        channel = seen[said]
+        assert channel is not None
+        with _uncounted(self._filter):
+            channel.feed(event, place, text, woven=True)
+
+    def _channel(self, leaf: Leaf) -> _Channel:
+        sink = None if leaf.action is Action.TEXT else ""
+        return _Channel(self._filter.transformer(tool=sink, restoring=False))
+
+    def _leave(self, path: Path) -> None:
+        """A field with many values, such as a text or a time, tells no texts apart."""
+        seen, self._seen[path] = self._seen[path], None
+        for value in seen or ():
+            self._flush(seen or {}, value)
+
+    def _flush(self, seen: dict[str, _Channel | None], value: str) -> None:
+        channel, seen[value] = seen[value], None
+        if channel is not None:
+            with _uncounted(self._filter):
+                channel.flush()
+
+    def flush(self) -> None:
+        for path in self._seen:
+            self._leave(path)
+
+
+_TURNS = 8
+"""Values of a field beyond which it is no number of a text."""
+_PAUSE = 32
+"""Strings that may come between two of one text."""
+_FIELDS = 64
+"""Fields beside a text that may say which one it is."""
+_WORD = re.compile(r"[\w.:/@+-]{1,64}")
+
+
+def _fields(payload: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The small numbers and the words of a payload."""
+    if isinstance(payload, dict | list):
+        inside = payload.items() if isinstance(payload, dict) else enumerate(payload)
+        for step, inner in inside:
+            yield from _fields(inner, (*path, step))
+    else:
+        said = _plain(payload)
+        if _WORD.fullmatch(said) and (isinstance(payload, str) or len(said) < _LONG_NUMBER):
+            yield path, said
+
+
+@contextmanager
+def _uncounted(outgoing: Filter) -> Iterator[None]:
+    """Counts nothing as masked meanwhile: what is looked at twice is masked once."""
+    counts = dict(outgoing.masked)
+    try:
+        yield
+    finally:
+        outgoing.masked.clear()
+        outgoing.masked.update(counts)
+
+
+def _counts_bytes(protocol: Protocol) -> bool:
+    return any(row.in_bytes for row in protocol.offsets)
+
+
+def _pattern(path: Path) -> str:
+    """A path as maps write it."""
+    steps = ("[]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".")
 
 
 class EventAnswer:
@@ -292,11 +716,14 @@ class EventAnswer:
         self._framer: SseFramer | LineFramer = LineFramer() if lines else SseFramer()
         self._read = self._read_line if lines else self._read_event
         self._channels: dict[Path, _Channel] = {}
+        self._weaves: dict[Path, _Weave] | None = None if protocol.declares else {}
+        self._where: dict[Path, Where] = {}  # where the texts began that numbers point into
         self._tools: dict[Path, str] = {}
         self._known: dict[
             tuple[str, str | None, bool], str
         ] = {}  # short strings that every event repeats
         self._queue: deque[_Event] = deque()
+        self._resting: dict[Path, _Channel] = {}  # ended, but what follows may go on with them
         self._over: set[Path] = set()  # below these nothing more may come
         self._ended: set[Path] = set()  # nor in these
 
@@ -309,6 +736,15 @@ class EventAnswer:
         rest = self._guarded(self._framer.close)
         self._flush(())
         return rest + self._release()
+
+    def rewritten(self, payloads: list[Json]) -> list[Json]:
+        """Gives the payloads of all events as they may be released; the same where none changes."""
+        events = [_Event(payload, _no_text, b"") for payload in payloads]
+        for event in events:
+            self._take(event)
+        self._flush(())
+        changed = any(event.changes for event in events)
+        return [event.rewritten() for event in events] if changed else payloads
 
     def _guarded(self, frame: Callable[..., list[bytes]], *data: bytes) -> bytes:
         try:
@@ -376,6 +812,9 @@ class EventAnswer:
         if self._witness:
             self._witness.hear_event(payload, found)
         self._name_tool(payload)
+        self._leave(payload, kind, found)
+        texts = _Texts(event, protocol, self._filter)
+        fields = dict(islice(_fields(payload), _FIELDS)) if self._weaves is not None else {}
         # A tool's name decides what may stand in its arguments, wherever in the event it stands.
         for leaf in sorted(found, key=lambda leaf: leaf.path[-1:] != ("name",)):
             if leaf.action is Action.DERIVED:
@@ -384,18 +823,59 @@ class EventAnswer:
                 continue
             elif leaf.number or leaf.action in _WHOLE or leaf.path[-1:] == (Step.KEY,):
                 self._replace_whole(event, leaf, None)
+            elif not leaf.piece and texts.joins(leaf):
+                texts.feed(leaf)
             elif not leaf.piece:
                 for inner in within(leaf):
                     self._replace_whole(event, inner, self._tool_of(payload, inner))
             elif leaf.text:
-                self._channel(payload, leaf).feed(
-                    _Slot(event, leaf.path, leaf.text, len(leaf.text))
-                )
+                channel = self._channel(payload, leaf)
+                if self._weaves is not None:
+                    key = self._key(payload, leaf.path)
+                    weave = self._weaves.setdefault(key, _Weave(self._filter))
+                    weave.feed(event, leaf, fields, channel)
+                channel.feed(event, leaf.path, leaf.text)
+        texts.flush()
+
+        def find(path: Path, row: Offsets, held: dict[str, Json]) -> Where | None:
+            fields = {name: str(_index(held.get(field))) for name, field in row.channel.items()}
+            key = self._key(payload, path, fields)
+            return texts.where.get(path) or self._where.get(key)
+
+        _move_offsets(event, protocol, find)
         for finished in _finished(payload, protocol.finish):
             self._flush(finished)
             self._over.add(finished)
-        if kind in protocol.ends:
-            self._end(payload)
+        if kind in protocol.ends or (protocol.rests and kind in protocol.rests.kinds):
+            self._end(payload, kind)
+
+    def _leave(self, payload: Json, kind: str, found: Iterable[Leaf]) -> None:
+        """Flushes texts that have ended where an event begins something else than their next part.
+
+        That is another text, or a tool's name.
+        """
+        rests = self._protocol.rests
+        if not self._resting or rests is None or kind in rests.kinds:
+            return
+        names = any(map(_names, found))
+        said = (leaf for leaf in found if leaf.declared and leaf.piece and not _names(leaf))
+        begun = [
+            key for leaf in said if (key := self._key(payload, leaf.path)) not in self._channels
+        ]
+        if names or (begun and not any(self._run(key) in self._resting for key in begun)):
+            self._flush_resting(())
+
+    def _run(self, key: Path) -> Path:
+        """The key of a channel without the number of the text among those that clients join."""
+        rests = self._protocol.rests
+        if rests is None:
+            return key
+        at = self._protocol.channel.index(rests.by)
+        return (*key[:at], "", *key[at + 1 :])
+
+    def _flush_resting(self, below: Path) -> None:
+        for run in [run for run in self._resting if run[: len(below)] == below]:
+            self._resting.pop(run).flush()
 
     def _name_tool(self, payload: Json) -> None:
         """Remembers which tool a channel speaks to, where an event of its own says so."""
@@ -421,8 +901,8 @@ class EventAnswer:
         )
         if text != leaf.text:
             event.changes[leaf.path] = _changeable(leaf, text)
-        if leaf.path[-1:] == ("name",) and leaf.text and leaf.action is Action.IDENTIFIER:
-            holder = self._key(event.payload, leaf.path[:-1])
+        if leaf.text and _names(leaf):
+            holder = self._path_key(event.payload, leaf.path[:-1])
             if self._tools.get(holder) != text:
                 self._flush(holder)
                 self._tools[holder] = text
@@ -434,25 +914,49 @@ class EventAnswer:
             # A client joins what follows an end to what came before it; we no longer could.
             if key in self._ended or any(key[: len(over)] == over for over in self._over):
                 raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
-            is_json = leaf.action is Action.JSON_TEXT
-            to_tool = is_json or leaf.action is Action.ARGUMENT
-            tool = self._tool_of(payload, leaf) if to_tool else None
-            if tool == "":
-                tool = self._tools.get(key[:-1], "")
             if len(self._channels) >= _MOST:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
-            make = partial(
-                self._filter.transformer,
-                tool=_sink(leaf, tool, self._protocol),
-                restoring=leaf.action not in _UNRESTORED,
-                identifier=leaf.action in _NAMES,
-            )
-            transformer: TextTransformer = JsonFragments(make, keys=True) if is_json else make()
-            channel = self._channels[key] = _Channel(transformer, counts_input=not is_json)
+            channel = self._resting.pop(self._run(key), None) or self._new_channel(payload, leaf)
+            self._channels[key] = channel
+            if self._protocol.offsets:
+                self._where[key] = channel, channel.fed
         return channel
 
-    def _key(self, payload: Json, path: Path) -> Path:
-        """What tells a channel: the fields by which the protocol does so, and a stable path."""
+    def _new_channel(self, payload: Json, leaf: Leaf) -> _Channel:
+        is_json = leaf.action is Action.JSON_TEXT
+        to_tool = is_json or leaf.action is Action.ARGUMENT
+        tool = self._tool_of(payload, leaf) if to_tool else None
+        if tool == "":
+            tool = self._tools.get(self._path_key(payload, leaf.path[:-1]), "")
+        make = _making(self._filter, leaf, _sink(leaf, tool, self._protocol))
+        transformer: TextTransformer = JsonFragments(make, keys=True) if is_json else make()
+        return _Channel(
+            transformer,
+            counts_input=not is_json,
+            keeps=_counts_bytes(self._protocol),
+            is_read=not to_tool,
+        )
+
+    def _key(
+        self, payload: Json, path: Path, given: Mapping[str, str] = MappingProxyType({})
+    ) -> Path:
+        """What tells a channel: the text that a string belongs to.
+
+        Strings of one place are of one channel; elsewhere the path tells. `given` are fields.
+        """
+        kind, fields = self._protocol.kind, self._protocol.channel
+        place = self._protocol.places.get(_plain(_at(payload, kind)), {}).get(_pattern(path))
+        if place is None:
+            key = self._path_key(payload, path)
+            told = (given.get(name, said) for name, said in zip(fields, key, strict=False))
+            return (*told, *key[len(fields) :])
+        said = {name: "" if name == kind else _plain(_at(payload, name)) for name in fields}
+        positions = (str(step) for step in path if isinstance(step, int))
+        said |= dict(zip(place.fields, positions, strict=False))
+        return (*said.values(), place.name)
+
+    def _path_key(self, payload: Json, path: Path) -> Path:
+        """The fields by which the protocol tells channels, and a stable path."""
         stable = list(_stable(payload, path))
         for at, step in enumerate(stable[1:], 1):
             if isinstance(step, int) and stable[at - 1] in self._protocol.joined:
@@ -462,18 +966,43 @@ class EventAnswer:
     def _flush(self, below: Path) -> None:
         for key in [key for key in self._channels if key[: len(below)] == below]:
             self._channels.pop(key).flush()
+        self._flush_resting(below)
+        for weave in (self._weaves or {}).values():
+            weave.flush()
 
-    def _end(self, payload: Json) -> None:
-        """Flushes the channels that an event ends: those that its fields do not exclude."""
-        fields = self._protocol.channel
-        said = [_at(payload, name) for name in fields]
+    def _end(self, payload: Json, kind: str) -> None:
+        """Ends the channels that an event ends: those that its fields do not exclude."""
+        protocol = self._protocol
+        said = [(at, name, _at(payload, name)) for at, name in enumerate(protocol.channel)]
+        told = [(at, name, _plain(value)) for at, name, value in said if value is not None]
+        rests = protocol.rests if protocol.rests and kind in protocol.rests.kinds else None
         for key in list(self._channels):
-            if all(
-                value is None or name == self._protocol.kind or key[at] == _plain(value)
-                for at, (name, value) in enumerate(zip(fields, said, strict=True))
-            ):
-                self._channels.pop(key).flush()
+            if all(name == protocol.kind or key[at] == value for at, name, value in told):
+                channel = self._channels.pop(key)
                 self._ended.add(key)
+                if rests and channel.is_read:
+                    self._rest(key, channel)
+                else:
+                    channel.flush()
+        for run in list(self._resting) if rests is None else ():
+            by = protocol.rests.by if protocol.rests else ""
+            if all(name in (protocol.kind, by) or run[at] == value for at, name, value in told):
+                self._resting.pop(run).flush()
+
+    def _rest(self, key: Path, channel: _Channel) -> None:
+        run = self._run(key)
+        if before := self._resting.pop(run, None):
+            before.flush()
+        self._resting[run] = channel
+
+
+_READ = frozenset({Action.TEXT, Action.THOUGHT})
+"""What somebody reads; texts of one kind that follow each other are read as one."""
+
+
+def _names(leaf: Leaf) -> bool:
+    """Whether a leaf names a tool."""
+    return leaf.path[-1:] == ("name",) and leaf.action is Action.IDENTIFIER
 
 
 _SHORT = 64
@@ -520,7 +1049,7 @@ def _stable(payload: Json, path: Path) -> Path:
     stable: list[str | int | Step] = []
     for step in path:
         if isinstance(payload, list) and isinstance(step, int):
-            payload = payload[step]
+            payload = payload[step] if step < len(payload) else None
             index = payload.get("index") if isinstance(payload, dict) else None
             stable.append(int(index.lexeme) if isinstance(index, JsonNumber) else step)
         else:

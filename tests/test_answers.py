@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,91 @@ def test_times_of_separate_events_do_not_run_together() -> None:
     answer = events(lines=True)
     line = b'{"created_at": "2026-01-01T00:00:00.411111Z", "message": {"content": "a "}}\n'
     assert (answer.feed(line * 5) + answer.close()) == line * 5
+
+
+# ── streams of protocols that nobody described ───────────────────────────────────────────────────
+
+
+def unknown(*values: object) -> list[bytes]:
+    """What an answer of events that no map names releases, event by event and at its end."""
+    answer = events(lines=True)
+    lines = [json.dumps(value).encode() + b"\n" for value in values]
+    return [*map(answer.feed, lines), answer.close()]
+
+
+def tgi(index: object, text: str, number: int) -> dict[str, object]:
+    token = {"id": 9000 + number, "text": text, "logprob": -0.25 * number, "special": False}
+    return {"index": index, "token": token, "generated_text": None}
+
+
+def lane(name: str, text: str, number: int) -> dict[str, object]:
+    return {"t": number * 0.1, "data": {"lane": name, "delta": text}}
+
+
+def bare(place: int, text: str, number: int) -> dict[str, object]:
+    return {"i": place, "s": text} if place else {"s": text}
+
+
+@pytest.mark.parametrize(
+    ("event", "places"),
+    [(tgi, (0, 1)), (tgi, (1, 2, 3)), (lane, ("a", "b")), (bare, (0, 1))],
+    ids=["two", "three", "named", "one without a number"],
+)
+@pytest.mark.parametrize("start", ["", "so it is that there are many words and "])
+def test_a_card_of_one_of_several_woven_texts_of_an_unknown_protocol_is_masked(
+    event: Callable[..., object], places: Sequence[object], start: str
+) -> None:
+    text = f"{start}{CARD} ok"
+    pieces = [text[at : at + 5] for at in range(0, len(text), 5)]
+    woven = [
+        (place, piece if place == places[0] else " so") for piece in pieces for place in places
+    ]
+    said = unknown(*(event(place, piece, n) for n, (place, piece) in enumerate(woven)))
+    lines = b"".join(said).splitlines()
+    assert len(lines) == len(woven)
+    own = (line for line, (place, _) in zip(lines, woven, strict=True) if place == places[0])
+    read = (re.search(rb'"(?:text|delta|s)": ?"([^"]*)"', line) for line in own)
+    assert b"".join(found[1] for found in read if found).decode() == f"{start}[CARD REDACTED] ok"
+
+
+def test_what_is_masked_in_woven_texts_is_beside_what_is_restored() -> None:
+    said = unknown(
+        {"i": 0, "s": "[EMAIL_1] has 4111 1111 "},
+        {"i": 1, "s": "and "},
+        {"i": 0, "s": "1111 1111, [EMAIL_1]."},
+    )
+    texts = [json.loads(line)["s"] for line in b"".join(said).splitlines()]
+    assert texts == [f"{MAIL} has [CARD REDACTED]", "and ", f", {MAIL}."]
+
+
+def test_what_is_looked_at_twice_is_counted_once() -> None:
+    rules = outgoing()
+    answer = EventAnswer(protocol=GENERIC, outgoing=rules, lines=True)
+    for number, text in enumerate((CARD, "x", CARD, "y")):
+        answer.feed(json.dumps({"i": number % 2, "s": f"{text} "}).encode() + b"\n")
+    answer.close()
+    assert rules.masked.total() == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [tgi(0, f" word{n}", n) for n in range(60)],
+        [{"n": n, "text": f" and {n} words"} for n in range(60)],
+        [{"kind": "say" if n else "begin", "text": f" a{n} "} for n in range(60)],
+        [{"a": f"x{n}", "b": f"{n}y", "c": f"v{n}v"} for n in range(60)],
+    ],
+    ids=["tokens", "numbers", "kinds", "texts"],
+)
+def test_a_plain_stream_of_an_unknown_protocol_is_not_held_up(values: list[object]) -> None:
+    said = unknown(*values)
+    assert b"".join(said) == b"".join(json.dumps(value).encode() + b"\n" for value in values)
+    waiting, released = [], 0
+    for number, piece in enumerate(said[:-1], 1):
+        released += piece.count(b"\n")
+        waiting.append(number - released)
+    assert max(waiting) <= 40
+    assert max(waiting[-20:]) <= 2
 
 
 # ── plain text ───────────────────────────────────────────────────────────────────────────────────

@@ -242,7 +242,9 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     if isinstance(value, str):
         if action is Action.SIGNED and not _is_signed(value):
             action = Action.STRUCTURE
-        yield Leaf(path, value, _action_of(value, action), declared=declared, piece=piece)
+        if not (declared and piece):  # what a piece holds is not told by the piece alone
+            action = _action_of(value, action)
+        yield Leaf(path, value, action or Action.TEXT, declared=declared, piece=piece)
     elif isinstance(value, JsonNumber):
         if action is Action.SECRET or sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
             action = action or Action.TEXT
@@ -323,9 +325,11 @@ def _spelled(text: str, like: str) -> str:
     encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
     if "-" in rest or "_" in rest:
         encoded = encoded.translate(_URL_SAFE)
-    if not rest.rstrip().endswith("=") and len(rest.rstrip()) % 4:
+    bare = rest.strip()
+    if not bare.endswith("=") and len(bare) % 4:
         encoded = encoded.rstrip("=")
-    return (like[: data.end()] if data else "") + encoded
+    before, after = rest[: len(rest) - len(rest.lstrip())], rest[len(rest.rstrip()) :]
+    return (like[: data.end()] if data else "") + before + encoded + after
 
 
 def _members(value: dict[str, Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
@@ -365,10 +369,11 @@ def _inner(text: str) -> Json:
         return None
 
 
-def rewrite(value: Json, changes: Mapping[Path, str | None]) -> Json:
+def rewrite(value: Json, changes: Mapping[Path, str | JsonNumber | None]) -> Json:
     """Gives `value` with the leaves at these paths replaced; unchanged parts are shared.
 
-    None as a replacement writes null. Raises Refusal where two keys would become one.
+    None as a replacement writes null, a number that number. Raises Refusal where two keys would
+    become one.
     """
     return _rewrite(value, _tree(changes)) if changes else value
 
@@ -379,18 +384,21 @@ class _Change:
 
     replaced: bool = False
     text: str | None = None
+    number: JsonNumber | None = None
     key: str | None = None
     below: dict[str | int | Step, _Change] = field(default_factory=dict)
 
 
-def _tree(changes: Mapping[Path, str | None]) -> _Change:
+def _tree(changes: Mapping[Path, str | JsonNumber | None]) -> _Change:
     root = _Change()
     for path, text in changes.items():
         renames = path[-1:] == (Step.KEY,)
         node = root
         for step in path[:-1] if renames else path:
             node = node.below.setdefault(step, _Change())
-        if renames:
+        if isinstance(text, JsonNumber):
+            node.replaced, node.number = True, text
+        elif renames:
             node.key = text
         else:
             node.replaced, node.text = True, text
@@ -402,7 +410,7 @@ _SAME = _Change()
 
 def _rewrite(value: Json, change: _Change) -> Json:
     if change.replaced:
-        return change.text
+        return change.number or change.text
     if not change.below:
         return value
     if isinstance(value, str):

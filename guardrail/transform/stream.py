@@ -36,6 +36,7 @@ from heapq import merge
 from itertools import groupby, pairwise, takewhile
 from operator import invert, itemgetter
 from types import MappingProxyType
+from typing import NamedTuple
 
 import regex
 
@@ -125,6 +126,14 @@ class _Match:
     end: int
     rank: tuple[int, int, int, str]  # least is best
     replacement: str = field(repr=False)
+
+
+class Edit(NamedTuple):
+    """What stands in place of the code points from `start` to `end` of the original stream."""
+
+    start: int
+    end: int
+    text: str
 
 
 def compile_rule(rule: StreamRule) -> CompiledRules:
@@ -381,10 +390,12 @@ def _render(
     end: int,
     origin: int = 0,
     owner: _Match | None = None,
+    edits: list[Edit] | None = None,
 ) -> tuple[str, _Match | None]:
     """The stream's code points from `begin` to `end` rewritten, and who owns the last of them.
 
     `owner` is who owned the code point before `begin`: its replacement stands there already.
+    What was replaced is added to `edits`.
     """
     coming = sorted(found, key=lambda match: match.start, reverse=True)
     inner = {edge for match in found for edge in (match.start, match.end) if begin < edge < end}
@@ -397,8 +408,11 @@ def _render(
         best = min(covering, key=lambda match: match.rank, default=None)
         if best is None:
             pieces.append(text[left - origin : right - origin])
-        elif best is not owner:
-            pieces.append(best.replacement)
+        else:
+            new = "" if best is owner else best.replacement
+            pieces.append(new)
+            if edits is not None:
+                edits.append(Edit(left, right, new))
         owner = best
     return "".join(pieces), owner
 
@@ -408,7 +422,8 @@ class StreamTransformer:
 
     What rules and readers find they find in the original, each by itself. When a rewrite raises,
     the exception propagates and what was held is dropped; from then on every call raises
-    `Unavailable`, so that nothing undecided is ever released.
+    `Unavailable`, so that nothing undecided is ever released. `edits` are those of the text that
+    the last call released, in order.
     """
 
     __slots__ = (
@@ -424,12 +439,14 @@ class StreamTransformer:
         "_stopped",
         "_text",
         "_waiting",
+        "edits",
     )
 
     def __init__(self, rules: CompiledRules, readers: Sequence[Reader] = ()) -> None:
         self._rules = rules
         self._readers = readers
         self._stopped = False
+        self.edits: list[Edit] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -523,11 +540,18 @@ class StreamTransformer:
 
     def _release(self, until: int) -> str:
         begin, origin = self._frontier, self._origin
+        self.edits = []
         if until == begin:
             return ""
         if owners := self._owners if self._readers else self._found:
             text, self._owner = _render(
-                self._text, owners, begin=begin, end=until, origin=origin, owner=self._owner
+                self._text,
+                owners,
+                begin=begin,
+                end=until,
+                origin=origin,
+                owner=self._owner,
+                edits=self.edits,
             )
             self._owners = [match for match in self._owners if match.end > until]
         else:

@@ -372,6 +372,19 @@ def test_two_keys_that_would_become_one_are_refused(changes: dict[Path, str | No
     assert caught.value.code == "ambiguous_json"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("YWxpY2VAZXhhbXBsZS5jb20ganVtcHM=\n", "Ym9i\n"),
+        ("YWxpY2VAZXhhbXBsZS5jb20ganVtcHM=", "Ym9i"),
+        ("data:text/csv;base64, YWxpY2VAZXhhbXBsZS5jb20=\r\n", "data:text/csv;base64, Ym9i\r\n"),
+    ],
+)
+def test_base64_that_is_written_again_keeps_the_space_around_it(text: str, expected: str) -> None:
+    (leaf,) = leaves(text, None)
+    assert rewrite(text, {leaf.path: "bob"}) == expected
+
+
 # ── properties ───────────────────────────────────────────────────────────────────────────────────
 
 WORDS = st.sampled_from(

@@ -46,6 +46,42 @@ class StatePlaces:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The text that a string of an event belongs to, wherever it stands in its event.
+
+    `fields` are channel fields that the positions in the string's path tell, in their order.
+    """
+
+    name: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rests:
+    """Events (`kinds`) that end one of several texts that clients join, which `by` counts."""
+
+    by: str
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offsets:
+    """Numbers that say where in a text something stands, such as what a citation belongs to.
+
+    `at` leads to the objects that hold the two `numbers`, `of` to the text: its `[]` are the
+    positions in the path of the object, one after the other, and `[name]` is a number that the
+    object holds, or 0. In a stream, `channel` are numbers of the object that stand for fields of
+    the channel. The unit is code points, or with `in_bytes` bytes of UTF-8.
+    """
+
+    at: tuple[str, ...]
+    numbers: tuple[str, str]
+    of: tuple[str, ...]
+    channel: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    in_bytes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """One API: where it lives, what its payloads hold, and how it reports an error.
 
@@ -56,9 +92,12 @@ class Protocol:
 
     Of a stream, `done` is the data of the last event; `finish` are fields that end what they stand
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
-    `channel` the fields that tell one channel from another, `joined` arrays whose elements clients
-    join to one text. `events` is the map of its events,
-    `kinds` that of events of some kinds. `state` says what the provider keeps, where it does.
+    `channel` the fields that tell one channel from another, `joined` arrays whose texts clients
+    join to one, `rests` the kinds that end one of those and not what follows it. `places` says, for
+    events of some kinds, which strings belong to one text though they stand in different places.
+    `chunks` says that a whole answer may be an array of events. `offsets` are the numbers that must
+    move with the texts that they point into, and `cited` the paths of those. `events` is the map of
+    its events, `kinds` that of events of some kinds. `state` says what the provider keeps.
     """
 
     name: str
@@ -73,6 +112,11 @@ class Protocol:
     ends: frozenset[str] = frozenset()
     channel: tuple[str, ...] = ()
     joined: frozenset[str] = frozenset()
+    rests: Rests | None = None
+    places: Mapping[str, Mapping[str, Place]] = field(default_factory=lambda: MappingProxyType({}))
+    chunks: bool = False
+    offsets: tuple[Offsets, ...] = ()
+    cited: frozenset[str] = frozenset()
     tool: ToolNames | None = None
     state: StatePlaces | None = None
     request: FieldMap
@@ -152,6 +196,15 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
     rows["state"] = _state(rows["state"]) if "state" in rows else None
+    if "rests" in rows:
+        rows["rests"] = Rests(by=rows["rests"]["by"], kinds=frozenset(rows["rests"]["kinds"]))
+    offsets = rows.get("offsets", ())
+    rows["cited"] = frozenset(re.sub(r"\[\w+\]", "[]", row["of"]) for row in offsets)
+    rows["offsets"] = tuple(map(_offsets, offsets))
+    rows["places"] = {
+        kind: {path: _place(said) for path, said in own.items()}
+        for kind, own in rows.get("places", {}).items()
+    }
     return Protocol(**rows)
 
 
@@ -165,6 +218,21 @@ def _state(rows: Mapping[str, Any]) -> StatePlaces:
     lists = {name: tuple(rows.get(name, ())) for name in ("names", "path", "ids", "event_ids")}
     shared = frozenset(rows.get("shared", ()))
     return StatePlaces(**{**rows, **lists, "shared": shared})
+
+
+def _place(said: str) -> Place:
+    """`text[index]` as a place; the positions in the path of its strings tell the `index`."""
+    name, *fields = said.replace("]", "").split("[")
+    return Place(name=name, fields=tuple(fields))
+
+
+def _offsets(row: Mapping[str, Any]) -> Offsets:
+    start, end = row["numbers"]
+    at, of = (tuple(_STEP.findall(row[name])) for name in ("at", "of"))
+    return Offsets(**{**row, "at": at, "of": of, "numbers": (start, end)})
+
+
+_STEP = re.compile(r"[^.\[\]]+|\[\w*\]")
 
 
 def protocol_at(path: str) -> Protocol:
