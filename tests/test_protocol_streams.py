@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from exchange_world import CLOUD, guard, usual
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guardrail.answers import EventAnswer, WholeAnswer
 from guardrail.errors import Refusal
@@ -694,6 +696,64 @@ def test_what_repeats_a_part_of_several_says_the_same() -> None:
         whole = {at(event, f"item.content.{index}.text") for event in events}
         completed = {at(event, f"response.output.0.content.{index}.text") for event in events}
         assert repeated | whole | completed == {text, None}
+
+
+WORDS = st.sampled_from(
+    [
+        "4111 1111 ",
+        "1111 1111",
+        " EMAIL_1",
+        "[EMA",
+        "IL_1]",
+        "5500 0000 0000 0004",
+        "é 😀",
+        ". ",
+        " a",
+    ]
+)
+BLOCKS = st.lists(st.lists(WORDS, min_size=1, max_size=4), min_size=1, max_size=4)
+
+
+@given(BLOCKS)
+@settings(max_examples=40, deadline=None)
+def test_blocks_of_a_stream_say_what_those_of_the_whole_answer_say(blocks: list[list[str]]) -> None:
+    said = [
+        part["text"]
+        for part in whole({"content": texts(*map("".join, blocks))}, "anthropic.messages")[
+            "content"
+        ]
+    ]
+    cut_up = [block(n, "text", *pieces[1:], start=pieces[0]) for n, pieces in enumerate(blocks)]
+    stream = Recorded("anthropic.messages", tuple(event for each in cut_up for event in each))
+    out = read(stream, b"".join(run(stream, written(stream))))
+    for index, text in enumerate(said):
+        of = [event for event in out if event["index"] == index]
+        pieces = (at(event, "delta.text") or at(event, "content_block.text") or "" for event in of)
+        assert "".join(pieces) == text
+
+
+@given(BLOCKS)
+@settings(max_examples=40, deadline=None)
+def test_what_repeats_a_part_says_what_its_pieces_say(blocks: list[list[str]]) -> None:
+    parts = [part(n, *pieces) for n, pieces in enumerate(blocks)]
+    out = read(RESPONSES, card(*item(*parts), protocol=RESPONSES.protocol).encode())
+    for index in range(len(blocks)):
+        of = [event for event in out if event.get("content_index") == index]
+        pieces = "".join(event.get("delta", "") for event in of)
+        repeated = [
+            event.get("text", at(event, "part.text")) for event in of if "delta" not in event
+        ]
+        assert [
+            *repeated[1:],
+            *(
+                at(event, path)
+                for event, path in zip(
+                    out[-2:],
+                    (f"item.content.{index}.text", f"response.output.0.content.{index}.text"),
+                    strict=True,
+                )
+            ),
+        ] == [pieces] * 4
 
 
 def test_texts_on_both_sides_of_a_tool_are_two() -> None:
