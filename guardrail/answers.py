@@ -308,7 +308,8 @@ class _Slot:
         """Hands what is decided to the event."""
         self.event.undecided -= 1
         if self.edits and self.woven:
-            self.event.woven[self.path] = self.edits
+            before = self.event.woven.get(self.path, ())
+            self.event.woven[self.path] = _united(before, self.edits)
         elif self.edits:
             self.event.edits[self.path] = self.edits
             text = _applied(self.edits, self.original)

@@ -195,6 +195,18 @@ def test_what_is_masked_in_woven_texts_is_beside_what_is_restored() -> None:
     assert texts == [f"{MAIL} has [CARD REDACTED]", "and ", f", {MAIL}."]
 
 
+def test_masks_that_several_fields_ask_for_stand_side_by_side() -> None:
+    said = unknown(
+        {"i": 0, "who": "a", "s": "4111 1111 "},
+        {"i": 1, "who": "c", "s": "so "},
+        {"i": 0, "who": "b", "s": "1111 1111, 5500 0000 "},
+        {"i": 0, "who": "c", "s": "and "},
+        {"i": 1, "who": "b", "s": "0000 0004 y"},
+    )
+    texts = [json.loads(line)["s"] for line in b"".join(said).splitlines()]
+    assert texts == ["[CARD REDACTED]", "so ", ", [CARD REDACTED]", "and ", " y"]
+
+
 def test_what_is_looked_at_twice_is_counted_once() -> None:
     rules = outgoing()
     answer = EventAnswer(protocol=GENERIC, outgoing=rules, lines=True)
