@@ -564,7 +564,7 @@ def streamed(pieces: list[str]) -> bytes:
     empty = {"type": "thinking", "thinking": "", "signature": ""}
     deltas: list[dict[str, Any]] = [{"type": "thinking_delta", "thinking": p} for p in pieces]
     deltas.append({"type": "signature_delta", "signature": SIGNATURE})
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "message_start", "message": {"id": "msg_1", "content": []}},
         {"type": "content_block_start", "index": 0, "content_block": empty},
         *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),

@@ -41,7 +41,8 @@ def built(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Built]:
 def answer(asked: Any) -> bytes:
     """What a provider says that keeps responses: the first is `resp_1`, all others name Ann."""
     first = isinstance(asked, dict) and "previous_response_id" not in asked
-    content = [{"type": "output_text", "text": "ok" if first else "[EMAIL_1]", "annotations": []}]
+    said = "ok" if first else "[EMAIL_1]"
+    content: list[Any] = [{"type": "output_text", "text": said, "annotations": []}]
     output = [{"type": "message", "id": "msg_1", "role": "assistant", "content": content}]
     id_ = "resp_1" if first else "resp_2"
     return json.dumps({"id": id_, "object": "response", "output": output}).encode()
