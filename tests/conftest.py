@@ -12,12 +12,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "offline"))
 
 import loopback_only
+from property_sizes import SIZES, Tally
 
 # Here and not in a fixture: test modules are imported, and may connect, before any fixture runs.
 loopback_only.install()
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(loopback_only.__file__).parent), os.environ.get("PYTHONPATH")])
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Counts the cases of properties where many are asked for."""
+    if size := SIZES.get(config.getoption("--hypothesis-profile", default=None) or ""):
+        config.pluginmanager.register(Tally(size))
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,7 @@ from exchange_world import (
 )
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from property_sizes import property_of
 
 from guardrail.exchange import ChunkReceived, Reply, RequestReceived
 from guardrail.guard import build_filter
@@ -304,7 +305,7 @@ def findings_in(text: str, rows: Sequence[tuple[int, int, str, float]]) -> tuple
     )  # fmt: skip
 
 
-@settings(quick, max_examples=300)
+@property_of("stream transformer", cases=300)
 @given(text=texts, rows=spans)
 @example(text="[EMAIL_1] \\[EMAIL_1] [[EMAIL_1]]", rows=[])
 @example(text="[EMAIL_1]", rows=[(3, 2, "PERSON", 1.0)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from guardrail.asgi.middleware import Guardrail
 from guardrail.config import Built, build, load_config
 
 DOORS = ("middleware", "transport")
+COLUMNS = (*DOORS, "gateway")
+"""The doors of the table; the SDKs for JavaScript are tried at the middleware and the gateway."""
 ALONE = ("test_broken_off", "test_own_header")
 """Cases that are tried at the transport only, of those that are tried at one door."""
 
@@ -72,21 +75,30 @@ def breaking(stand_in: tuple[StandIn, str], built: Built) -> Iterator[Door]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what was tried: a row for each client and case, a column for each door."""
     table: dict[tuple[str, str], dict[str, str]] = {}
-    for outcome, state in (("passed", "ok"), ("failed", "FAILED"), ("error", "ERROR")):
+    states = {"skipped": "skipped", "passed": "ok", "failed": "FAILED", "error": "ERROR"}
+    for outcome, state in states.items():
         for report in terminalreporter.stats.get(outcome, ()):
             file, _, name = getattr(report, "nodeid", "").partition("::")
             case, _, parameters = name.rstrip("]").partition("[")
             parts = parameters.split("-")
             alone = "transport" if case in ALONE else "middleware"
-            door = next((part for part in parts if part in DOORS), alone)
+            door = next((part for part in parts if part in COLUMNS), alone)
             if file.startswith("tests/clients/"):
                 words = [case.removeprefix("test_").replace("_", " "), *parts]
-                shown = " ".join(word for word in words if word not in DOORS)
+                shown = " ".join(word for word in words if word not in COLUMNS)
                 row = Path(file).stem.removeprefix("test_").removesuffix("_sdk"), shown
                 table.setdefault(row, {})[door] = state
     if not table:
         return
     terminalreporter.section("clients")
+    terminalreporter.write_line(_row("client", "case", COLUMNS))
     for (client, case), tried in sorted(table.items()):
-        columns = "".join(f"{tried.get(name, '-'):12}" for name in DOORS)
-        terminalreporter.write_line(f"{client:16}{case:50}{columns}".rstrip())
+        terminalreporter.write_line(_row(client, case, [tried.get(door, "-") for door in COLUMNS]))
+    told = Counter(state for tried in table.values() for state in tried.values())
+    counts = ", ".join(f"{told[state]} {state}" for state in states.values() if told[state])
+    clients = len({client for client, _ in table})
+    terminalreporter.write_line(f"{clients} clients, {len(table)} cases at the doors: {counts}")
+
+
+def _row(client: str, case: str, columns: Iterable[str]) -> str:
+    return f"{client:16}{case:50}{''.join(f'{column:12}' for column in columns)}".rstrip()

@@ -22,7 +22,7 @@ class send_mail(BaseModel):  # the tool is called like the class
 
 @pytest.fixture
 def instructor() -> Any:
-    return wanted("instructor", why="it refuses rich 15, which the lock has")
+    return wanted("instructor")
 
 
 def connect(instructor: Any, door: Door) -> Any:

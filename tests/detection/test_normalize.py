@@ -14,8 +14,10 @@ import pytest
 from detection_world import found, overlapping
 from hypothesis import given
 from hypothesis import strategies as st
+from property_sizes import property_of
 
 from guardrail.detection.normalize import View, readings, view
+from guardrail.detection.views import Writer
 from guardrail.errors import DetectorUnavailable, NestedTooDeep
 from guardrail.types import Span
 
@@ -617,6 +619,7 @@ PIECES = st.sampled_from(
             "²",
         ),
         *("\U000e0041", "É", "🇩", "•", "ﷺ"),
+        *("\x1b[31m", "\\033[0m", "<b>", "<br/>", "**", "`", "__", "DE89", "Erika", "name="),
     ]
 )
 TEXTS = st.lists(PIECES | st.characters(), max_size=16).map("".join)
@@ -629,6 +632,7 @@ def seen_in(text: str) -> list[View]:
     return []
 
 
+@property_of("offset maps")
 @given(TEXTS)
 def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> None:
     spans = spans_of(view(text))
@@ -636,6 +640,7 @@ def test_every_code_point_of_a_view_comes_from_the_text_in_order(text: str) -> N
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
 
 
+@property_of("offset maps")
 @given(TEXTS)
 def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
     seen = seen_in(text)
@@ -645,6 +650,7 @@ def test_no_reading_leaves_the_text_or_grows_beyond_bounds(text: str) -> None:
         assert all(0 <= span.start < span.end <= len(text) for span in spans_of(reading))
 
 
+@property_of("offset maps")
 @given(TEXTS, st.data())
 def test_a_span_of_a_reading_covers_each_of_its_code_points(text: str, data: st.DataObject) -> None:
     for seen in seen_in(text):
@@ -658,6 +664,7 @@ def test_a_span_of_a_reading_covers_each_of_its_code_points(text: str, data: st.
         assert whole.end >= max(p.end for p in parts)
 
 
+@property_of("offset maps")
 @given(TEXTS)
 def test_a_code_point_that_is_kept_is_found_where_it_stands(text: str) -> None:
     for seen in seen_in(text):
@@ -666,9 +673,78 @@ def test_a_code_point_that_is_kept_is_found_where_it_stands(text: str) -> None:
                 assert text[span.start] == character or not text[span.start].isascii()
 
 
+@property_of("offset maps")
 @given(st.text())
 def test_no_digit_of_a_view_is_exotic(text: str) -> None:
     assert not any(c.isdecimal() and not c.isascii() for c in view(text).text)
+
+
+OVERRIDE = "\u202e"
+
+
+@property_of("offset maps")
+@given(TEXTS)
+def test_every_reading_keeps_the_order_of_a_text_that_turns_nothing_around(text: str) -> None:
+    for seen in seen_in(text.replace(OVERRIDE, "")):
+        spans = spans_of(seen)
+        assert [span.start for span in spans] == sorted(span.start for span in spans)
+        assert [span.end for span in spans] == sorted(span.end for span in spans)
+
+
+Edit = tuple[int, str, str]
+"""Code points it takes, what it does with them, and what it writes in their place."""
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.sampled_from(["keep", "turn", "put", "drop"]),
+        st.text("xyz", max_size=3),
+    ),
+    max_size=6,
+)
+
+
+def edited(seen: View, behind: list[set[int]], edits: list[Edit]) -> tuple[View, list[set[int]]]:
+    """A view with edits made in it, and which offsets of the original each code point stands for,
+    told the slow way.
+    """
+    writer, model, at = Writer(seen.text), list[set[int]](), 0
+    for width, how, plain in edits:
+        end = min(len(seen.text), at + width)
+        if how == "keep":
+            writer.keep(at, end)
+            model += behind[at:end]
+        elif how == "turn":
+            writer.turn(at, end)
+            model += behind[at:end][::-1]
+        elif how == "put" and at < end:
+            writer.put(plain, at, end)
+            model += [set[int]().union(*behind[at:end])] * len(plain)
+        at = end
+    writer.keep(at, len(seen.text))
+    return writer.view(seen), model + behind[at:]
+
+
+@property_of("offset maps", cases=300)
+@given(st.text("abc", max_size=12), st.lists(EDITS, max_size=4), st.data())
+def test_a_span_maps_back_through_any_edits_upon_edits(
+    text: str, layers: list[list[Edit]], data: st.DataObject
+) -> None:
+    seen, behind = View(text), [{at} for at in range(len(text))]
+    for edits in layers:
+        seen, behind = edited(seen, behind, edits)
+    assert len(seen.text) == len(behind)
+    if not seen.text:
+        return
+    for character, offsets, span in zip(seen.text, behind, spans_of(seen), strict=True):
+        if character in "abc":  # kept
+            assert (text[span.start : span.end], {span.start}) == (character, offsets)
+    start = data.draw(st.integers(0, len(behind) - 1))
+    end = data.draw(st.integers(start + 1, len(behind)))
+    offsets = set[int]().union(*behind[start:end])
+    span = seen.original(Span(start, end))
+    assert 0 <= span.start <= min(offsets) <= max(offsets) < span.end <= len(text)
+    if not any(how == "turn" for edits in layers for _, how, _ in edits):
+        assert (span.start, span.end) == (min(offsets), max(offsets) + 1)
 
 
 HOSTILE = {

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_sizes import property_of
 
 from guardrail.protocols.framing import (
     LineFramer,
@@ -49,7 +50,7 @@ def events_by_the_standard(stream: bytes) -> list[list[str]]:
     return [list(block) for filled, block in blocks if filled]
 
 
-@settings(max_examples=500, deadline=None)
+@property_of("framing", cases=500)
 @given(STREAMS, CUTS)
 def test_any_cut_of_a_stream_gives_the_events_of_the_standard(
     stream: bytes, cuts: list[int]
@@ -59,7 +60,7 @@ def test_any_cut_of_a_stream_gives_the_events_of_the_standard(
         assert expected == [raw.decode().split("\n") for raw in framed(SseFramer(), chunks)]
 
 
-@settings(max_examples=200, deadline=None)
+@property_of("framing", cases=200)
 @given(STREAMS, CUTS)
 def test_any_cut_of_a_stream_gives_the_same_lines(stream: bytes, cuts: list[int]) -> None:
     expected = [line for raw in stream.split(b"\n") if (line := raw.removesuffix(b"\r"))]
@@ -144,19 +145,54 @@ def test_an_event_that_is_not_utf8_is_refused_without_its_text() -> None:
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
 
 
-@given(
-    st.builds(
-        SseEvent,
-        event=st.none() | LINES,
-        data=st.none() | st.lists(LINES, min_size=1, max_size=3).map("\n".join),
-        other=st.lists(LINES.map(lambda line: f": {line}") | st.just("id: 1"), max_size=2).map(
-            tuple
-        ),
-    )
+EVENTS = st.builds(
+    SseEvent,
+    event=st.none() | LINES,
+    data=st.none() | st.lists(LINES, min_size=1, max_size=3).map("\n".join),
+    other=st.lists(LINES.map(lambda line: f": {line}") | st.just("id: 1"), max_size=2).map(tuple),
 )
+
+
+@property_of("framing")
+@given(EVENTS)
 def test_a_dumped_event_is_parsed_to_itself(event: SseEvent) -> None:
     frames = framed(SseFramer(), [dump_event(event)])
     assert [event] == [parse_event(frame) for frame in frames] or event == SseEvent()
+
+
+ENDS = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n"]), min_size=1, max_size=7)
+
+
+@property_of("framing", cases=200)
+@given(st.lists(EVENTS, max_size=4), ENDS, CUTS, st.booleans())
+def test_events_come_through_whatever_ends_their_lines_and_wherever_they_are_cut(
+    events: list[SseEvent], cycled: list[bytes], cuts: list[int], mark: bool
+) -> None:
+    lines = b"".join(map(dump_event, events)).split(b"\n")
+    # A lone CR and an LF behind it would be one line end: there the line ends in CRLF.
+    ends = list(itertools.islice(itertools.cycle(cycled), len(lines) - 1))
+    stream = b"\xef\xbb\xbf" * mark + b"".join(
+        line + (b"\r\n" if end == b"\r" and ends[at + 1 : at + 2] == [b"\n"] else end)
+        for at, (line, end) in enumerate(zip(lines, ends, strict=False))
+    )
+    wanted = [event for event in events if event != SseEvent()]
+    for chunks in ([stream], cut(stream, cuts), single_bytes(stream)):
+        assert wanted == [parse_event(frame) for frame in framed(SseFramer(), chunks)]
+
+
+ANY_BYTES = st.lists(
+    st.binary(max_size=4) | st.sampled_from([b"\n", b"\r", b"\r\n", b"\n\n", b"\xef\xbb\xbf"]),
+    max_size=14,
+).map(b"".join)
+
+
+@property_of("framing", cases=200)
+@given(ANY_BYTES, CUTS)
+def test_no_cut_changes_what_is_framed_of_any_bytes(stream: bytes, cuts: list[int]) -> None:
+    for framer in (SseFramer, LineFramer):
+        whole = framed(framer(), [stream])
+        assert whole == framed(framer(), cut(stream, cuts))
+        assert whole == framed(framer(), single_bytes(stream))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import json
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from property_sizes import property_of
 
 from guardrail.errors import Unavailable
 from guardrail.transform.fragments import (
@@ -89,7 +90,7 @@ VALUES = st.recursive(
 CUTS = st.lists(st.integers(0, 300), max_size=12)
 
 
-@settings(max_examples=500, deadline=None)
+@property_of("JSON fragments", cases=500)
 @example([1.111328125, 1e22, -123456789], False, [])
 @given(VALUES.filter(lambda value: isinstance(value, dict | list | str)), st.booleans(), CUTS)
 def test_values_change_and_nothing_else_does(
@@ -101,6 +102,100 @@ def test_values_change_and_nothing_else_does(
     if mapped(value, whole) == value:
         assert text == result
     assert mapped(value, whole) == json.loads(transform_json_text(text, whole))
+
+
+ESCAPES = dict(zip('"\\/\b\f\n\r\t', '"\\/bfnrt', strict=True))
+
+
+def ways(character: str) -> list[str]:
+    """How a character may stand in a string: mostly as it is, or in one of its escapes."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    codes = [units[at : at + 4] for at in range(0, len(units), 4)]
+    plain = [character] * 4 if character >= " " and character not in '"\\' else []
+    short = [f"\\{ESCAPES[character]}"] if character in ESCAPES else []
+    return [
+        *plain,
+        *short,
+        *("".join(rf"\u{c}" for c in case) for case in (codes, map(str.upper, codes))),
+    ]
+
+
+def spelled(value: object, choices: bytes) -> str:
+    """A JSON text of a value, with its characters spelled as `choices` says, and space so too."""
+    choice = itertools.cycle(choices)
+
+    def space() -> str:
+        return ("", "", " ", "\n", "\t\r ")[next(choice) % 5]
+
+    def string(text: str) -> str:
+        return '"' + "".join(each[next(choice) % len(each)] for each in map(ways, text)) + '"'
+
+    def spell(value: object) -> str:
+        match value:
+            case str():
+                written = string(value)
+            case list():
+                written = "[" + ",".join(map(spell, value)) + space() + "]"
+            case dict():
+                rows = (f"{space()}{string(key)}{space()}:{spell(value[key])}" for key in value)
+                written = "{" + ",".join(rows) + space() + "}"
+            case _:
+                written = json.dumps(value)
+        return space() + written + space()
+
+    return spell(value)
+
+
+CHOICES = st.binary(min_size=1, max_size=30)
+CONTAINERS = VALUES.filter(lambda value: isinstance(value, dict | list | str))
+
+
+@property_of("JSON fragments", cases=300)
+@given(CONTAINERS, CHOICES, CUTS)
+def test_no_spelling_and_no_cut_of_an_escape_changes_what_is_meant(
+    value: object, choices: bytes, cuts: list[int]
+) -> None:
+    text = spelled(value, choices)
+    assert json.loads(text) == value
+    result = streamed(cut(text, cuts))
+    assert json.loads(result) == mapped(value, whole)
+    assert streamed(text) == result
+    if mapped(value, whole) == value:
+        assert text == result
+
+
+@property_of("JSON fragments", cases=300)
+@given(CONTAINERS, CHOICES, st.integers(0, 300), CUTS)
+def test_a_text_that_stops_short_shows_a_beginning_of_the_whole(
+    value: object, choices: bytes, stop: int, cuts: list[int]
+) -> None:
+    text = spelled(value, choices)
+    stop %= len(text) + 1
+    stream = JsonFragments(fresh)
+    released = "".join(map(stream.feed, cut(text[:stop], cuts)))
+    assert streamed([text]).startswith(released)
+    # What is given at the end is what a text that ended there would have become.
+    assert released + stream.flush() == streamed([text[:stop]])
+
+
+@property_of("JSON fragments", cases=300)
+@given(STRINGS, CHOICES, st.integers(0, 60), st.integers(0, 11), CUTS)
+def test_a_string_that_stops_short_ends_as_its_text_would_and_keeps_half_an_escape(
+    text: str, choices: bytes, read: int, into: int, cuts: list[int]
+) -> None:
+    choice = itertools.cycle(choices)
+    pieces = [each[next(choice) % len(each)] for each in map(ways, text)]
+    read %= len(pieces) + 1
+    half = ""
+    if text[read:] and pieces[read][0] == "\\":
+        half = pieces[read][: into % len(pieces[read])]
+    start, said, kept = '["', text[:read], half
+    if len(half) >= 6:  # of a pair of surrogates: the first one is there
+        said, kept = said + chr(int(half[2:6], 16)), half[6:]
+    result = streamed(cut(start + "".join(pieces[:read]) + half, cuts))
+    assert result.startswith(start)
+    assert result.endswith(kept)
+    assert json.loads(f'"{result[len(start) : len(result) - len(kept)]}"') == whole(said)
 
 
 RUBBISH = st.lists(
@@ -115,13 +210,13 @@ RUBBISH = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=600, deadline=None)
+@property_of("JSON fragments", cases=600)
 @given(RUBBISH, CUTS)
 def test_no_cut_changes_what_comes_of_any_text(text: str, cuts: list[int]) -> None:
     assert streamed([text]) == streamed(cut(text, cuts)) == streamed(text)
 
 
-@settings(max_examples=300, deadline=None)
+@property_of("JSON fragments", cases=300)
 @given(RUBBISH)
 def test_what_is_not_json_passes_no_address(text: str) -> None:
     assert "bob@example.com" not in streamed([text])

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_sizes import property_of
 
 from guardrail.taxonomy import LITERAL, load_taxonomy
-from guardrail.transform.placeholders import Grammar
+from guardrail.transform.placeholders import PATTERN, Grammar
 from guardrail.transform.rewrite import protect, restore, restorer
+from guardrail.transform.stream import StreamRule, StreamTransformer, compile_rule
 from guardrail.transform.vault import Vault
 from guardrail.types import Finding, Span, Treatment
 
@@ -112,6 +115,9 @@ def test_what_was_protected_is_restored_whatever_stands_around_it(around: str) -
     assert restore(result, vault=vault, grammar=GRAMMAR) == text
 
 
+RESTORING = compile_rule(
+    StreamRule(name="restore", pattern=PATTERN, rewrite=lambda token, left: None)
+)
 PIECES = st.sampled_from(
     [
         MAIL,
@@ -127,13 +133,20 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
-@given(st.lists(PIECES, max_size=10).map("".join))
-def test_what_is_pseudonymised_is_restored_exactly(text: str) -> None:
+@property_of("stream transformer", cases=500)
+@given(st.lists(PIECES, max_size=10).map("".join), st.lists(st.integers(0, 200), max_size=8))
+def test_what_is_pseudonymised_is_restored_exactly_whole_and_streamed(
+    text: str, places: list[int]
+) -> None:
     vault = Vault()
     result = shielded(text, at(text, MAIL, "bob@example.org"), vault)
     assert "@" not in result
     assert restore(result, vault=vault, grammar=GRAMMAR) == text
+    original = restorer(vault=vault, grammar=GRAMMAR)
+    stream = StreamTransformer(RESTORING.bind({"restore": lambda token, left: original(token)}))
+    edges = sorted({0, len(result), *(place % (len(result) + 1) for place in places)})
+    pieces = [stream.feed(result[left:right]) for left, right in itertools.pairwise(edges)]
+    assert "".join(pieces) + stream.flush() == text
 
 
 def test_nobody_types_their_way_to_another_value() -> None:

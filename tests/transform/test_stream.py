@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from painting import painted
+from property_sizes import property_of
 
 from guardrail.errors import Unavailable
 from guardrail.transform.stream import (
@@ -131,18 +132,15 @@ def cut(text: str, places: Iterable[int]) -> list[str]:
     return [text[left:right] for left, right in itertools.pairwise(edges)]
 
 
-@pytest.mark.parametrize("name", RULE_SETS)
-def test_any_cut_of_a_text_gives_what_the_whole_text_gives(name: str) -> None:
+@property_of("stream transformer", cases=3000)
+@given(st.sampled_from(sorted(RULE_SETS)), TEXTS, st.lists(st.integers(0, 400), max_size=10))
+def test_any_cut_of_a_text_gives_what_the_whole_text_gives(
+    name: str, text: str, places: list[int]
+) -> None:
     rules = COMPILED[name]
-
-    @settings(max_examples=500, deadline=None)
-    @given(TEXTS, st.lists(st.integers(0, 400), max_size=10))
-    def check(text: str, places: list[int]) -> None:
-        whole = transform(rules, text)
-        assert whole == streamed(rules, cut(text, places))
-        assert whole == streamed(rules, text)
-
-    check()
+    whole = transform(rules, text)
+    assert whole == streamed(rules, cut(text, places))
+    assert whole == streamed(rules, text)
 
 
 ESCAPING = compile_rules(
@@ -156,7 +154,7 @@ ESCAPED = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@property_of("stream transformer", cases=500)
 @given(ESCAPED, st.lists(st.integers(0, 400), max_size=10))
 def test_any_cut_of_a_text_with_escapes_gives_what_the_whole_text_gives(
     text: str, places: list[int]
@@ -326,13 +324,13 @@ ATOMS = r"a b A . \w \W [ab] [^a] \n ^ $ \A \Z \b \B \m \M (a)\1 (a|b)b?\1".spli
 PATTERNS = st.recursive(st.sampled_from(ATOMS), combined, max_leaves=8)
 
 
-@settings(max_examples=400, deadline=None)
+@property_of("stream transformer", cases=400)
 @given(PATTERNS, st.lists(st.text("abA\n ", max_size=9), min_size=6, max_size=6))
 def test_any_pattern_that_is_accepted_streams_exactly(pattern: str, texts: list[str]) -> None:
     try:
         rules = compile_rule(rule("r", pattern, seen))
     except ValueError:
-        return
+        reject()
     for text in texts:
         assert transform(rules, text) == streamed(rules, text)
 
@@ -341,14 +339,10 @@ def owners(rules: Iterable[StreamRule], text: str) -> str:
     return painted(text, ((each, regex.compile(each.pattern, each.flags)) for each in rules))
 
 
-@pytest.mark.parametrize("name", RULE_SETS)
-def test_each_code_point_belongs_to_the_best_match_that_covers_it(name: str) -> None:
-    @settings(max_examples=300, deadline=None)
-    @given(TEXTS)
-    def check(text: str) -> None:
-        assert owners(RULE_SETS[name], text) == transform(COMPILED[name], text)
-
-    check()
+@property_of("stream transformer", cases=1500)
+@given(st.sampled_from(sorted(RULE_SETS)), TEXTS)
+def test_each_code_point_belongs_to_the_best_match_that_covers_it(name: str, text: str) -> None:
+    assert owners(RULE_SETS[name], text) == transform(COMPILED[name], text)
 
 
 @pytest.mark.parametrize(
@@ -398,6 +392,30 @@ def test_overlaps(expected: str, rules: tuple[StreamRule, ...], text: str) -> No
     assert expected == streamed(compiled, text)
 
 
+def noted(pattern: str, flags: int, chunks: Iterable[str]) -> list[str]:
+    """What a rule that takes every match of its pattern matches in a stream."""
+    found: list[str] = []
+
+    def note(matched: str, left: str) -> str:
+        found.append(matched)
+        return ""
+
+    streamed(compile_rule(rule("r", pattern, note, flags=flags)), chunks)
+    return found
+
+
+PATTERNS_IN_USE = [(each.pattern, each.flags) for each in itertools.chain(*RULE_SETS.values())]
+
+
+@property_of("stream transformer", cases=500)
+@given(st.sampled_from(PATTERNS_IN_USE), TEXTS, st.lists(st.integers(0, 400), max_size=10))
+def test_no_cut_hides_what_the_untouched_pattern_finds(
+    pattern: tuple[str, int], text: str, places: list[int]
+) -> None:
+    found = [match[0] for match in regex.finditer(pattern[0], text, pattern[1])]
+    assert found == noted(*pattern, cut(text, places))
+
+
 @pytest.mark.parametrize("each", DETECTORS, ids=lambda each: each.name)
 def test_a_rule_finds_what_its_untouched_pattern_finds(each: StreamRule) -> None:
     text = (
@@ -407,13 +425,7 @@ def test_a_rule_finds_what_its_untouched_pattern_finds(each: StreamRule) -> None
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dozjgNryP4J3jVmN -----BEGIN RSA KEY-----\n"
         "MIIEabc+/=\n-----END RSA KEY----- end"
     )
-    found: list[str] = []
-
-    def note(matched: str, left: str) -> str:
-        found.append(matched)
-        return ""
-
-    streamed(compile_rule(rule("r", each.pattern, note, flags=each.flags)), text)
+    found = noted(each.pattern, each.flags, text)
     assert [match[0] for match in regex.finditer(each.pattern, text, each.flags)] == found != []
 
 
