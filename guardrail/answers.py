@@ -87,9 +87,15 @@ class WholeAnswer:
 def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path, str | None]:
     """The leaves of a whole payload that filtering changes."""
     changes: dict[Path, str | None] = {}
+    restated: list[Path] = []
     for leaf in leaves(payload, protocol.response):
         if leaf.action is Action.DERIVED:
-            changes[leaf.path] = None
+            # A word alone may be half of what is masked in the text that it restates.
+            rules = outgoing.rules(tool=None, restoring=False)
+            if leaf.text and transform(rules, leaf.text) == leaf.text:
+                restated.append(leaf.path)
+            else:
+                changes[leaf.path] = None
             continue
         if _is_plain(leaf):
             continue
@@ -97,16 +103,23 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path,
         text = transform(_rules(outgoing, leaf, sink), leaf.text)
         if text != leaf.text:
             changes[leaf.path] = _changeable(leaf, text)
+    if changes:
+        changes.update(dict.fromkeys(restated))
     return changes
 
 
 def _is_plain(leaf: Leaf) -> bool:
-    """Whether a word of the protocol (`assistant`, `stop`) is too short for a number or a key."""
+    """Whether there is nothing to filter: a signature, a file, or a word of the protocol
+    (`assistant`, `stop`) that is too short for a number or a key."""
     text = leaf.text
-    return leaf.action is Action.SIGNED or (
-        leaf.action is Action.STRUCTURE
-        and len(text) < 16
-        and sum(map(str.isdigit, text)) < _LONG_NUMBER
+    return (
+        leaf.action is Action.SIGNED
+        or (leaf.binary and not leaf.piece)
+        or (
+            leaf.action is Action.STRUCTURE
+            and len(text) < 16
+            and sum(map(str.isdigit, text)) < _LONG_NUMBER
+        )
     )
 
 
