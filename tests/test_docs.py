@@ -22,6 +22,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "detection": config.DetectionConfig,
     "output": config.OutputConfig,
     "pseudonyms": config.PseudonymsConfig,
+    "media": config.MediaConfig,
     "audit": config.AuditConfig,
     "limits": config.LimitsConfig,
     "middleware": config.MiddlewareConfig,
