@@ -110,9 +110,14 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
     """The leaves of a whole payload that filtering changes."""
     event = _Event(payload, _no_text, b"")
     texts = _Texts(event, protocol, outgoing)
+    restated: list[Path] = []
     for leaf in leaves(payload, protocol.response):
         if leaf.action is Action.DERIVED:
-            event.changes[leaf.path] = None
+            # A word alone may be half of what is masked in the text that it restates.
+            if leaf.text and _transformed(outgoing, leaf, None) == leaf.text:
+                restated.append(leaf.path)
+            else:
+                event.changes[leaf.path] = None
         elif _is_plain(leaf):
             continue
         elif texts.joins(leaf):
@@ -124,16 +129,23 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
                 event.changes[leaf.path] = _changeable(leaf, text)
     texts.flush()
     _move_offsets(event, protocol, lambda path, row, held: texts.where.get(path))
+    if event.changes:
+        event.changes.update(dict.fromkeys(restated))
     return event.changes
 
 
 def _is_plain(leaf: Leaf) -> bool:
-    """Whether a word of the protocol (`assistant`, `stop`) is too short for a number or a key."""
+    """Whether there is nothing to filter: a signature, a file, or a word of the protocol
+    (`assistant`, `stop`) that is too short for a number or a key."""
     text = leaf.text
-    return leaf.action is Action.SIGNED or (
-        leaf.action is Action.STRUCTURE
-        and len(text) < 16
-        and sum(map(str.isdigit, text)) < _LONG_NUMBER
+    return (
+        leaf.action is Action.SIGNED
+        or (leaf.binary and not leaf.piece)
+        or (
+            leaf.action is Action.STRUCTURE
+            and len(text) < 16
+            and sum(map(str.isdigit, text)) < _LONG_NUMBER
+        )
     )
 
 
@@ -160,7 +172,7 @@ def _making(outgoing: Filter, leaf: Leaf, sink: str | None) -> Callable[[], Text
     )
 
 
-_UNRESTORED = frozenset({Action.THOUGHT, Action.LINK})
+_UNRESTORED = frozenset({Action.THOUGHT, Action.LINK, Action.DERIVED})
 _NAMES = frozenset({Action.IDENTIFIER, Action.STRUCTURE, Action.SIGNED, Action.LINK})
 """Strings that are no prose unless a space stands in them."""
 

@@ -45,6 +45,7 @@ from guardrail.detection.lists import read_list
 from guardrail.detection.selection import Preferences
 from guardrail.errors import ConfigError
 from guardrail.exchange import Deployment, Limits
+from guardrail.extraction.reader import build_reader
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
 from guardrail.policy.loader import load_policies, selftest
 from guardrail.regions import load_regions
@@ -192,6 +193,18 @@ class DetectionConfig(_Table):
     deny_files: Mapping[str, Path] = Field(default_factory=dict)
 
 
+class MediaConfig(_Table):
+    """`[media]`: whether PDF and office documents are read, and pictures by text recognition.
+
+    `pages` is the most a PDF may have, `timeout_s` what reading one file may take.
+    """
+
+    documents: bool = False
+    ocr: bool = False
+    pages: int = Field(default=200, gt=0, le=10_000)
+    timeout_s: float = Field(default=10.0, gt=0, le=600)
+
+
 class AuditConfig(_Table):
     """`[audit]`: where events are kept, and how long an event may take to become durable."""
 
@@ -290,6 +303,7 @@ class Config(BaseSettings):
     policies: PoliciesConfig = PoliciesConfig()
     regions: PoliciesConfig = PoliciesConfig()
     detection: DetectionConfig = DetectionConfig()
+    media: MediaConfig = MediaConfig()
     audit: AuditConfig = AuditConfig()
     limits: LimitsConfig = LimitsConfig()
     middleware: MiddlewareConfig = MiddlewareConfig()
@@ -529,6 +543,7 @@ def build(config: Config) -> Built:
         restore_tools=config.output.restore_tools,
         hold=config.output.hold,
         holds_answers=config.output.streams == "buffer",
+        reader=build_reader(**config.media.model_dump()),
     )
     _check_output(guard, routes, apps)
     vaults = configured_vaults(config.vaults)

@@ -45,6 +45,7 @@ from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_
 from guardrail.protocols.errors import Told, render_error, render_stream_error
 from guardrail.protocols.fields import FieldMap, Leaf, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
+from guardrail.protocols.jobs import read_job
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.mirrored import mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
@@ -282,6 +283,10 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
             "middleware.endpoint says where requests go that name no model"
         ),
         "conversation_busy": "too many requests add to this conversation at once; send it again",
+        "media_stays": (
+            "policy keeps what cannot be read or changed (a picture, a sound, a document, a part "
+            "of a file, a file at the provider) on a local model, and none can take this request"
+        ),
         "upstream_unreachable": "the model endpoint did not answer",
         "upstream_timeout": "the model endpoint took too long",
         "upstream_broken": "the model endpoint broke off its answer",
@@ -399,7 +404,7 @@ class Exchange:
             body = read_body(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = protocol_of(body.payload, event.path)
             self._request_id = _id_of(body.payload)
-            bodies.append((body, self._protocol))
+            bodies.append(read_job(body, self._protocol))
         if event.query:
             bodies.append((read_form(event.query), GENERIC))
         queried = len(bodies)
@@ -501,7 +506,10 @@ class Exchange:
         if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in judged):
             return Choice(route=judged[0], decision=decision)
         if local is None or not local.model or not named.field or elsewhere:
-            raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
+            found = cases.inspection(self._endpoints).counts
+            unread = bool(_UNREAD & found.keys())
+            message = _MESSAGES["media_stays" if unread else "no_permitted_route"]
+            raise Refusal(503, "no_permitted_route", message)
         self._endpoints = frozenset({local.endpoint.id})
         at_home = decide(local.endpoint)
         return Choice(
@@ -684,14 +692,15 @@ class Exchange:
         if media == "text/event-stream":
             self._streams_events = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, witness=self._witness)
-        if media in _LINES:
+        if media in _LINES or (self._protocol.lines and media in _UNTOLD):
             self._streams_events = self._streams_lines = True
             return EventAnswer(
                 protocol=self._protocol, outgoing=outgoing, lines=True, witness=self._witness
             )
         if _is_text(media):
             return TextAnswer(outgoing)
-        if self._inspection is None and media.startswith(_PICTURES):
+        quiet = self._inspection is None or self._protocol.media
+        if quiet and media.startswith(_PICTURES):
             return UntouchedAnswer()
         return WholeAnswer(
             content_type=content_type,
@@ -947,15 +956,19 @@ class _Cases:
         return inspection
 
 
+_UNREAD = frozenset("MEDIA REMOTE_REFERENCE TOKENS READ_DOCUMENT READ_PICTURE".split())
+"""Entities of what cannot be changed, and mostly not be read."""
 _UTF8 = re.compile(r"charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*(?:;|$)")
 _LINES = frozenset(
     f"application/{name}" for name in "x-ndjson ndjson jsonl x-jsonl jsonlines".split()
 )
 """Types of answers that are one JSON value a line."""
+_UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+"""Types that say nothing about what an answer is."""
 _PICTURES = ("image/", "audio/", "video/", "font/")
-"""Types of answers that hold no text, to requests that carried nothing."""
+"""Types of answers that hold no text, to requests that carried nothing or asked for one."""
 _TEXTS = frozenset(
-    "application/javascript application/xml application/xhtml+xml application/yaml".split()
+    f"application/{name}" for name in "javascript xml xhtml+xml yaml x-subrip".split()
 )
 
 
@@ -1023,8 +1036,10 @@ def _models(read: tuple[Body, Protocol], protocol: Protocol, path: str = "") -> 
             raise Refusal(400, "invalid_model", "the model must be a string")
         return _Named(value)
     pairs = payload if isinstance(payload, list) else []
-    named = (p[1] for p in pairs if isinstance(p, list) and len(p) > 1 and p[0] == "model")
-    return _Named(None, frozenset(value for value in named if isinstance(value, str)))
+    listed = (p[1] for p in pairs if isinstance(p, list) and len(p) > 1 and p[0] == "model")
+    parts = (part.get("model") for part in pairs if isinstance(part, dict))
+    named = frozenset(value for value in (*listed, *parts) if isinstance(value, str))
+    return _Named(None, named)
 
 
 def _id_of(payload: Json) -> str | int | None:

@@ -25,10 +25,11 @@ from guardrail.detection.minted import is_by_chance
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError, GuardrailError, Refusal
+from guardrail.extraction.reader import DocumentReader
 from guardrail.policy.ladder import decide, decide_output, may_process_unaudited, may_restore
 from guardrail.policy.loader import PolicyStore
 from guardrail.protocols.bodies import Body
-from guardrail.protocols.fields import Action, Leaf, Path, Step, leaves, rewrite
+from guardrail.protocols.fields import Action, Leaf, Path, Step, file_in, leaves, rewrite
 from guardrail.protocols.maps import Protocol, field_names
 from guardrail.spans import resolve
 from guardrail.taxonomy import NONE, Taxonomy
@@ -77,7 +78,8 @@ class Guard:
     `restore_tools` names the tools that run inside the trust boundary (`*` for all), so that policy
     may let their arguments be restored. `key` makes digests of user ids and is secret. `hold` is
     how many code points of a sentence an answer waits for at most. With `holds_answers` an answer
-    is held to its end where policy masks what only the whole of it shows.
+    is held to its end where policy masks what only the whole of it shows. `reader` reads documents,
+    None where they are not to be read.
     """
 
     detector: Detector
@@ -85,6 +87,7 @@ class Guard:
     taxonomy: Taxonomy
     restore_tools: frozenset[str] = frozenset()
     key: bytes = field(repr=False)
+    reader: DocumentReader | None = None
     grammar: Grammar
     stream_rules: Mapping[str, StreamRule] = field(repr=False)
     rules_by_category: Mapping[Category, tuple[Rule, ...]] = field(repr=False)
@@ -101,6 +104,7 @@ def build_guard(
     restore_tools: Iterable[str] = (),
     hold: int = HOLD,
     holds_answers: bool = False,
+    reader: DocumentReader | None = None,
 ) -> Guard:
     """Gives the guard over these parts.
 
@@ -122,6 +126,7 @@ def build_guard(
         taxonomy=taxonomy,
         restore_tools=frozenset(restore_tools),
         key=key,
+        reader=reader,
         grammar=Grammar(words=taxonomy.vocabulary),
         stream_rules=MappingProxyType(rules),
         rules_by_category=MappingProxyType(by_category),
@@ -156,6 +161,8 @@ def _stream_rule(rule: Rule) -> StreamRule:
 _OPAQUE: Mapping[Action, str] = MappingProxyType(
     {
         Action.MEDIA: "MEDIA",
+        Action.DOCUMENT: "READ_DOCUMENT",
+        Action.PICTURE: "READ_PICTURE",
         Action.REFERENCE: "REMOTE_REFERENCE",
         Action.TOKENS: "TOKENS",
         Action.SECRET: "SECRET",
@@ -163,6 +170,8 @@ _OPAQUE: Mapping[Action, str] = MappingProxyType(
     }
 )
 """Leaves that are a finding as a whole, whatever is in them."""
+_READ = frozenset({Action.DOCUMENT, Action.PICTURE})
+"""Leaves whose text is the leaf after them."""
 _FIXED = frozenset({Action.STRUCTURE, Action.THOUGHT, Action.SIGNED})
 """Leaves that cannot be changed: they leave as they are, or the request does not."""
 _RETURNING = _FIXED | {Action.REFERENCE}
@@ -187,13 +196,15 @@ class Part:
 class Inspection:
     """What was found in a request: by part, by category, and by entity.
 
-    `residual` is the expected number of names that were not found, None where it is not known.
+    `residual` is the expected number of names that were not found, None where it is not known;
+    `unalterable` are the categories of what stands in documents, which cannot be written again.
     """
 
     parts: tuple[Part, ...]
     evidence: Mapping[Category, Evidence]
     counts: Mapping[str, int]
     residual: float | None = None
+    unalterable: frozenset[Category] = frozenset()
 
 
 def _nothing(part: int, leaf: Leaf) -> bool:
@@ -217,7 +228,7 @@ def inspect(
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
     """
     known = KnownValues({entry.original: entry.entity for entry in vault})
-    read = [tuple(leaves(body.payload, protocol.request)) for body, protocol in bodies]
+    read = [_opened(guard, leaves(body.payload, protocol.request)) for body, protocol in bodies]
     units = [_unit(leaf) for found in read for leaf in found if _is_text(leaf)]
     detected = iter(guard.detector.find_all(units, app=app))
     selection = guard.detector.selection(app)
@@ -255,6 +266,30 @@ def inspect(
         )
         parts.append(part)
     return _summarise(guard, parts, counts, guard.detector.missed(units, app=app))
+
+
+def _opened(guard: Guard, found: Iterable[Leaf]) -> tuple[Leaf, ...]:
+    """The leaves of a body, and after each document that can be read, its text as one more."""
+    if guard.reader is None:
+        return tuple(found)
+    opened: list[Leaf] = []
+    left = _MOST_DOCUMENTS
+    for leaf in found:
+        raw = file_in(leaf.text) if leaf.action is Action.MEDIA and left else b""
+        left -= bool(raw)
+        extract = guard.reader.read(raw) if raw else None
+        if extract is None:
+            opened.append(leaf)
+            continue
+        action = Action.PICTURE if extract.picture else Action.DOCUMENT
+        opened.append(replace(leaf, action=action))
+        path = (*leaf.path, Step.SAID)
+        opened.append(Leaf(path, extract.text, Action.STRUCTURE, declared=True))
+    return tuple(opened)
+
+
+_MOST_DOCUMENTS = 16
+"""Files of a request that are read at most; the others are media."""
 
 
 def _is_text(leaf: Leaf) -> bool:
@@ -300,10 +335,14 @@ def _summarise(
     guard: Guard, parts: Sequence[Part], reviewed: Mapping[str, int], residual: float | None
 ) -> Inspection:
     counts = Counter(reviewed)
+    unalterable: set[Category] = set()
     surest: dict[Category, float] = {}
     totals: Counter[Category] = Counter()
     for part in parts:
-        for findings in part.findings:
+        for leaf, findings in zip(part.leaves, part.findings, strict=True):
+            said = leaf.path[-1:] == (Step.SAID,) and leaf.action is Action.STRUCTURE
+            if said or leaf.action in _READ:
+                unalterable.update(guard.taxonomy.category(one.entity) for one in findings)
             counts.update(finding.entity for finding in resolve(findings))
             for finding in findings:
                 category = guard.taxonomy.category(finding.entity)
@@ -315,6 +354,7 @@ def _summarise(
         evidence=MappingProxyType(evidence or {NONE: Evidence()}),
         counts=MappingProxyType(dict(counts)),
         residual=residual,
+        unalterable=frozenset(unalterable),
     )
 
 
@@ -337,6 +377,7 @@ def judge(
         endpoint=endpoint,
         local=local,
         residual=inspection.residual,
+        unalterable=inspection.unalterable,
     )
 
 

@@ -140,7 +140,8 @@ def _is_light(built: Built, event: RequestReceived) -> bool:
     if encodings - {b"", b"identity"}:
         return False  # who knows how much it is
     size = len(event.body) + len(event.query) + sum(map(len, event.envelope))
-    return size <= built.deployment.guard.detector.light
+    guard = built.deployment.guard
+    return size <= (0 if guard.reader else guard.detector.light)
 
 
 _limiter: RunVar[CapacityLimiter] = RunVar("guardrail readers")

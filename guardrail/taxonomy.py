@@ -19,6 +19,10 @@ UNKNOWN = Category("unknown")
 SECRET = Category("secret")
 UNINSPECTABLE = Category("uninspectable")
 """Content that no detector can read: pictures, sound, references to files at a provider."""
+DOCUMENT = Category("document")
+"""A document all of whose text was read, and cannot be changed. Not personal data by itself."""
+PICTURE = Category("picture")
+"""A picture whose text was recognised; what else it shows, a face among it, was not."""
 
 PERSONAL: tuple[Category, ...] = tuple(
     Category(name)
@@ -29,7 +33,15 @@ PERSONAL: tuple[Category, ...] = tuple(
 )
 """Categories of personal data, each a child of `personal` in the policies' hierarchy."""
 
-CATEGORIES: tuple[Category, ...] = (*PERSONAL, SECRET, UNINSPECTABLE, UNKNOWN, NONE)
+CATEGORIES: tuple[Category, ...] = (
+    *PERSONAL,
+    SECRET,
+    UNINSPECTABLE,
+    DOCUMENT,
+    PICTURE,
+    UNKNOWN,
+    NONE,
+)
 
 LITERAL = "LITERAL"
 """Entity of text that merely looks like a placeholder; it is escaped and always restored."""
@@ -108,6 +120,8 @@ _ROWS: Mapping[str, str] = {
     "genetic": "GENETIC",
     "secret": "SECRET API_KEY PASSWORD PRIVATE_KEY ACCESS_TOKEN CONNECTION_STRING",
     "uninspectable": "MEDIA REMOTE_REFERENCE TOKENS",
+    "document": "READ_DOCUMENT",
+    "picture": "READ_PICTURE",
 }
 
 _LABELS: Mapping[str, str] = {

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "guardrail"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-OPTIONAL = frozenset({"openai", "opentelemetry", "psycopg", "pyarrow"})
+OPTIONAL = frozenset({"openai", "opentelemetry", "psycopg", "pyarrow", "pypdf"})
 """Packages that an extra brings: only these may be imported where they are used."""
 
 

@@ -23,6 +23,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "output": config.OutputConfig,
     "pseudonyms": config.PseudonymsConfig,
     "vaults": config.VaultsConfig,
+    "media": config.MediaConfig,
     "audit": config.AuditConfig,
     "limits": config.LimitsConfig,
     "middleware": config.MiddlewareConfig,

@@ -27,6 +27,8 @@ TAXONOMY = load_taxonomy()
         ("card", "CREDIT_CARD"),
         ("secret", "API_KEY"),
         ("uninspectable", "MEDIA"),
+        ("document", "READ_DOCUMENT"),
+        ("picture", "READ_PICTURE"),
         ("unknown", "NEVER_HEARD_OF"),
         ("unknown", ""),
         ("unknown", "email_address"),

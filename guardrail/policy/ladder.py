@@ -60,6 +60,7 @@ def decide(
     endpoint: Endpoint,
     local: Endpoint | None,
     residual: float | None = None,
+    unalterable: frozenset[Category] = frozenset(),
 ) -> Decision:
     """What may happen to each category found, were the request sent to this endpoint.
 
@@ -67,15 +68,27 @@ def decide(
     LOCAL and BLOCKED; at others LOCAL is given only where `local` may have the request. The reasons
     of a category are the forbids that denied milder treatments, then the permits of the one given.
     `residual` is the expected number of names that were not found, None where it is not known.
+    What is `unalterable` stands in something that cannot be written again: it leaves in clear or
+    not at all.
     """
     home = endpoint if endpoint.local else local
     asked = (endpoint, home) if home else (endpoint,)
     sitting = _sit(store, context, *asked)
     subject = ("egress", *(one.id for one in asked))
-    climb = partial(_climb, endpoint=endpoint, home=home)
+    climbs = {
+        fixed: partial(_climb, endpoint=endpoint, home=home, rungs=_CLEAR if fixed else SEND)
+        for fixed in (False, True)
+    }
     verdicts = {
         category: _verdict(
-            store, context, sitting, category, proof, subject, climb, residual=residual
+            store,
+            context,
+            sitting,
+            category,
+            proof,
+            (*subject, category in unalterable),
+            climbs[category in unalterable],
+            residual=residual,
         )
         for category, proof in (evidence or {NONE: Evidence()}).items()
     }
@@ -219,7 +232,17 @@ def _inquire(
     )
 
 
-def _climb(inquire: _Inquire, *, endpoint: Endpoint, home: Endpoint | None) -> Verdict:
+_CLEAR: Mapping[str, Treatment] = {"sendClear": Treatment.CLEAR}
+"""The one rung of what cannot be changed."""
+
+
+def _climb(
+    inquire: _Inquire,
+    *,
+    endpoint: Endpoint,
+    home: Endpoint | None,
+    rungs: Mapping[str, Treatment],
+) -> Verdict:
     """One law's verdict on sending to an endpoint, or else staying at home."""
     at_home = inquire(PROCESS_LOCALLY, home or endpoint)
     if at_home.fault:
@@ -228,7 +251,7 @@ def _climb(inquire: _Inquire, *, endpoint: Endpoint, home: Endpoint | None) -> V
         return Verdict(Treatment.BLOCKED, at_home.policies)
     sent = Verdict(Treatment.BLOCKED)
     if not endpoint.local:
-        sent = _first(inquire, rungs=SEND, endpoint=endpoint)
+        sent = _first(inquire, rungs=rungs, endpoint=endpoint)
     if sent.treatment is Treatment.BLOCKED and home and at_home.allowed:
         return Verdict(Treatment.LOCAL, (*sent.policies, *at_home.policies), sent.errors)
     return sent

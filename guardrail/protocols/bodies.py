@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -79,37 +80,67 @@ def _read_json(raw: bytes) -> Body:
 
 
 def _read_multipart(raw: bytes, content_type: str) -> Body:
-    """A form as an array of [name, text] or [name, file name, file], written anew in any case."""
+    """A form as an array of `{name: text}` and `{name: file}`, written anew in any case.
+
+    A file is `{"filename": …, "type": …, "content": …}`, its content a `data:` address.
+    """
     boundary = boundary_of(content_type)
     parts = parse_form(raw, boundary)
-    payload: list[Json] = [
-        [part.name, part.filename or "", _FILE]
-        if part.is_file
-        else [part.name, decode_utf8(part.data)]
-        for part in parts
-    ]
+    payload: list[Json] = [{part.name: _value_of(part)} for part in parts]
 
     def encode(value: Json) -> bytes:
         fields = value if isinstance(value, list) else []
         return write_form(
-            [_rewritten(part, new) for part, new in zip(parts, fields, strict=True)], boundary
+            [
+                _rewritten(part, old, new)
+                for part, old, new in zip(parts, payload, fields, strict=True)
+            ],
+            boundary,
         )
 
     return Body(payload=payload, raw=encode(payload), encode=encode)
 
 
-_FILE = "data:application/octet-stream,"
-"""Stands for a file's content in a payload, as an opaque leaf."""
+def _value_of(part: FormPart) -> Json:
+    if not part.is_file:
+        return decode_utf8(part.data)
+    content = _FILE + base64.b64encode(part.data).decode()
+    shown: dict[str, Json] = {"content": content}
+    if part.filename is not None:
+        shown["filename"] = part.filename
+    if not _PLAIN_TYPE.fullmatch(part.content_type):
+        shown["type"] = part.content_type
+    return shown
 
 
-def _rewritten(part: FormPart, fields: Json) -> FormPart:
-    values = [str(value) for value in fields] if isinstance(fields, list) else []
-    if any(_BREAKS.search(value) for value in values[: len(values) - (not part.is_file)]):
+_FILE = "data:application/octet-stream;base64,"
+_PLAIN_TYPE = re.compile(r"(?!.*\d{5})(?:[a-z]{1,16}/[a-z0-9.+-]{1,80})?", re.IGNORECASE)
+"""Types that can name nobody."""
+
+
+def _rewritten(part: FormPart, old: Json, new: Json) -> FormPart:
+    if new is old or not isinstance(new, dict):
+        return part
+    ((name, value),) = new.items()
+    if not isinstance(value, dict):
+        text = str(value)
+        return replace(part, name=_quotable(name), data=text.encode("utf-8", "surrogatepass"))
+    content, filename, kind = (value.get(key) for key in ("content", "filename", "type"))
+    same = isinstance(old, dict) and old.get(part.name) is value
+    data = part.data if same else base64.b64decode(str(content).partition(",")[2])
+    return replace(
+        part,
+        name=_quotable(name),
+        filename=None if filename is None else _quotable(str(filename)),
+        content_type=part.content_type if kind is None else _quotable(str(kind)),
+        data=data,
+    )
+
+
+def _quotable(value: str) -> str:
+    if _BREAKS.search(value):
         raise Refusal(400, "invalid_form", "a name in the form holds a quote or a line end")
-    if part.is_file:
-        filename = values[1] if part.filename is not None else None
-        return replace(part, name=values[0], filename=filename)
-    return replace(part, name=values[0], data=values[1].encode())
+    return value
 
 
 _BREAKS = re.compile(r'(?<!\\)"|[\r\n]')

@@ -3,7 +3,8 @@
 A map is a table from path patterns to actions. Patterns name keys, `[]` stands for any element of
 an array, `*` for any key, and a trailing `**` for everything below that has no row of its own. A
 row may stand for a whole table that several share: `"input[]" = "@item"`. In the map of a stream
-`text+` says that a string is a piece of a longer one. No key is ever skipped by its name alone:
+`text+` says that a string is a piece of a longer one, and `signed if type=x` that a row holds where
+the field beside it has that value. No key is ever skipped by its name alone:
 `{"input": {"id": "alice@example.com"}}` is a leaf like any other.
 """
 
@@ -18,6 +19,7 @@ from types import MappingProxyType
 from urllib.parse import quote, unquote_to_bytes
 
 from guardrail.errors import Refusal
+from guardrail.protocols.content import Reading, is_file, read_text
 from guardrail.protocols.payload import Json, JsonNumber, dump_json, parse_json
 
 
@@ -42,9 +44,14 @@ class Action(StrEnum):
     """An address: where it must change, only `[A-Za-z0-9_-]` is put into it."""
     MEDIA = "media"
     """Content that cannot be read as text, or a link to it; text in base64 is read."""
+    DOCUMENT = "document"
+    """Media that was read; its text is a leaf of its own, of structure. No row names this."""
+    PICTURE = "picture"
+    """The same of a picture whose text was recognised."""
     SIGNED = "signed"
     """Made by the provider and given back byte for byte: cannot be read, must not be changed.
-    Refused on its way back where something personal is found in it, as in structure."""
+    Refused on its way back where something personal is found in it, as in structure; media where
+    it is known to be a picture, a document or anything else that is no signature."""
     THOUGHT = "thought"
     """Words that the provider signed: masked but never restored, and refused rather than changed
     on their way back."""
@@ -77,7 +84,8 @@ class Leaf:
     """One string or long number of a payload, where it stands, and what may be done to it.
 
     `declared` says that the map names the leaf itself, and does not merely inspect it; `number`
-    that the payload holds a number, not a string; `piece` that it may be a part of a longer text.
+    that the payload holds a number, not a string; `piece` that it may be a part of a longer text;
+    `binary` that it is a file in base64, where the map expects no text.
     """
 
     path: Path = field(repr=False)
@@ -86,6 +94,7 @@ class Leaf:
     declared: bool = False
     number: bool = False
     piece: bool = True
+    binary: bool = False
 
     @property
     def pointer(self) -> str:
@@ -109,6 +118,7 @@ class FieldMap:
     below: FieldMap | None = None
     action: Action | None = None
     piece: bool = False
+    only: tuple[str, str] | None = None
 
     def child(self, key: str) -> FieldMap | None:
         """The level below a key; None where the map says nothing."""
@@ -131,6 +141,9 @@ class FieldMap:
         return frozenset(self.children).union(*(level.names() for level in levels))
 
     def _say(self, action: str) -> None:
+        action, _, only = action.partition(" if ")
+        name, _, word = only.partition("=")
+        self.only = (name, word) if word else None
         self.piece = action.endswith("+")
         self.action = Action(action.removesuffix("+"))
 
@@ -194,12 +207,22 @@ def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
 _OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED, Action.SECRET})
 _WRITTEN = frozenset({None, Action.TEXT, Action.LINK, Action.THOUGHT, Action.ARGUMENT})
 """Actions of strings that somebody wrote, which are media where they hold nothing but data."""
+_SEALED = frozenset({Action.SIGNED, Action.STRUCTURE, Action.MEDIA})
+"""Actions of strings that are no text, and that may be a file in base64."""
 _DATA_URL = re.compile(r"\s*data:[^,\s]{0,256}?(?P<base64>;\s{0,8}base64)?,", re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}\s*")
+_PLAIN_TYPE = re.compile(
+    r"\s*data:(?![^,]*\d{5})(?:[a-z]{1,16}/[a-z0-9.+-]{1,80})?(?:;\s{0,8}charset=[\w-]{1,20})?[;,]"
+    r"(?:\s{0,8}base64,)?$",
+    re.IGNORECASE,
+)
+"""The head of a data address that says nothing but a type: others may hold somebody's name."""
+_BASE64 = re.compile(r"\s*[A-Za-z0-9+/_-]{24,}={0,2}\s*")
+_HEAD = re.compile(r"\s*([A-Za-z0-9+/_-]{16,64})")
 _ONE_ALPHABET = re.compile(r"[A-Za-z0-9+/]+|[A-Za-z0-9_-]+")
 _STANDARD = str.maketrans("-_", "+/")
 _URL_SAFE = str.maketrans("+/", "-_")
-_SEPARATORS = "\x1c\x1d\x1e\x1f"
+_UNREAD = frozenset({Action.SIGNED, Action.STRUCTURE, Action.IDENTIFIER, Action.PARTICIPANT})
+"""Actions of strings that are read as they stand, hence media where that would be a file."""
 _LONGER_THAN_VALUES = 64
 _LONGER_THAN_KEYS = 512
 _LONG_NUMBER = 5
@@ -240,11 +263,11 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     action = fields.action if fields else None
     declared, piece = action is not None, fields.piece if fields and action else True
     if isinstance(value, str):
-        if action is Action.SIGNED and not _is_signed(value):
-            action = Action.STRUCTURE
-        if not (declared and piece):  # what a piece holds is not told by the piece alone
-            action = _action_of(value, action)
-        yield Leaf(path, value, action or Action.TEXT, declared=declared, piece=piece)
+        told = not (declared and piece) or action is Action.SIGNED  # a piece alone tells nothing
+        shown = _action_of(value, action) if told else action or Action.TEXT
+        sealed = shown is Action.MEDIA and action in _SEALED
+        binary = sealed and _holds_file(value) and _said(value) is None
+        yield Leaf(path, value, shown, declared=declared, piece=piece, binary=binary)
     elif isinstance(value, JsonNumber):
         if action is Action.SECRET or sum(map(str.isdigit, value.lexeme)) >= _LONG_NUMBER:
             action = action or Action.TEXT
@@ -261,16 +284,34 @@ def _leaves(value: Json, fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
 
 
 def _action_of(text: str, action: Action | None) -> Action:
+    if action is Action.SIGNED and not _is_signed(text):
+        action = Action.STRUCTURE
+        if len(text) >= _LONGER_THAN_KEYS and _BASE64.fullmatch(text) and _decoded(text) is None:
+            return Action.MEDIA
     if action in _WRITTEN and (_DATA_URL.match(text) or _is_encoded(text)):
+        return Action.MEDIA
+    if action in _UNREAD and (_holds_file(text) or _DATA_URL.match(text)):
         return Action.MEDIA
     return action or Action.TEXT
 
 
 def _is_encoded(text: str) -> bool:
-    """Whether a string is base64 and nothing else: of text, or too long for a key or a digest."""
+    """Whether a string is base64 and nothing else: of text or a file, or longer than a key."""
+    if _holds_file(text):
+        return True
     if not _BASE64.fullmatch(text):
         return False
     return len(text) >= _LONGER_THAN_KEYS or _decoded(text) is not None
+
+
+def _holds_file(text: str) -> bool:
+    """Whether a string is a file in base64, and nothing else; lines of it may be wrapped."""
+    head = _HEAD.match(text)
+    if head is None:
+        data = _DATA_URL.match(text)
+        return data is not None and bool(data["base64"]) and _holds_file(text[data.end() :])
+    digits = "".join(text.split())
+    return _BASE64.fullmatch(digits) is not None and is_file(_bytes_of(digits))
 
 
 def _is_signed(text: str) -> bool:
@@ -287,31 +328,47 @@ def _is_signed(text: str) -> bool:
 
 def _said(text: str) -> str | None:
     """The text that a string holds in base64; None if that is no text; else, as a link, itself."""
+    if _DATA_URL.match(text) is None and not _BASE64.fullmatch(text):
+        return None if _holds_file(text) else text
+    reading = _reading(text)
+    return reading.text if reading else None
+
+
+def _reading(text: str) -> Reading | None:
+    """The text in a data address or in base64, and the way back to its bytes."""
     data = _DATA_URL.match(text)
     if data is None:
-        return _decoded(text) if _BASE64.fullmatch(text) else text
+        return read_text(_bytes_of(text))
+    if not _PLAIN_TYPE.match(data[0]):
+        return None
     rest = text[data.end() :]
-    return _decoded(rest) if data["base64"] else _legible(unquote_to_bytes(rest))
+    return read_text(_bytes_of(rest) if data["base64"] else unquote_to_bytes(rest))
 
 
 def _decoded(text: str) -> str | None:
-    padded = text.strip().translate(_STANDARD).rstrip("=")
+    reading = read_text(_bytes_of(text))
+    return reading.text if reading else None
+
+
+def _bytes_of(text: str) -> bytes:
+    """What base64 of either alphabet stands for; nothing if it is none.
+
+    One character too many, which no decoder takes for anything, is left out.
+    """
+    digits = text.strip().translate(_STANDARD).rstrip("=")
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
     try:
-        return _legible(base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True))
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError:
-        return None
+        return b""
 
 
-def _legible(raw: bytes) -> str | None:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    odd = any(
-        not (character.isprintable() or (character.isspace() and character not in _SEPARATORS))
-        for character in text
-    )
-    return None if odd or not text else text
+def file_in(text: str) -> bytes:
+    """The bytes of a file that a string is in base64, or nothing."""
+    data = _DATA_URL.match(text)
+    if data and not (data["base64"] and _PLAIN_TYPE.match(data[0])):
+        return b""
+    return _bytes_of("".join(text[data.end() if data else 0 :].split()))
 
 
 def _spelled(text: str, like: str) -> str:
@@ -319,10 +376,12 @@ def _spelled(text: str, like: str) -> str:
     data = _DATA_URL.match(like)
     if data is None and not _BASE64.fullmatch(like):
         return text
+    read = _reading(like)
+    raw = read.write(text) if read else text.encode("utf-8", "surrogatepass")
     if data and not data["base64"]:
-        return like[: data.end()] + quote(text)
+        return like[: data.end()] + quote(raw)
     rest = like[data.end() :] if data else like
-    encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+    encoded = base64.b64encode(raw).decode()
     if "-" in rest or "_" in rest:
         encoded = encoded.translate(_URL_SAFE)
     bare = rest.strip()
@@ -335,6 +394,8 @@ def _spelled(text: str, like: str) -> str:
 def _members(value: dict[str, Json], fields: FieldMap | None, path: Path) -> Iterator[Leaf]:
     for key, inner in value.items():
         child = fields.child(key) if fields else None
+        if child and child.only and value.get(child.only[0]) != child.only[1]:
+            child = fields.below if fields else None
         if fields is None or key not in fields.children:
             below = fields.below if fields else None
             refused = below is not None and below.action is Action.STRUCTURE

@@ -1,14 +1,16 @@
 """Multipart forms, read strictly and written anew, so that no other parser reads them differently.
 
-Parts with a file name, or of a type other than plain text, are files: they cannot be read as text.
+Parts with a file name, or of a type other than plain text, are files. A file name that is written
+as `filename*` goes before one that is not, and is written anew as the only one.
 
-Source: RFC 7578 (multipart/form-data); RFC 2046, section 5.1.1 (boundaries).
+Source: RFC 7578 (multipart/form-data); RFC 2046, section 5.1.1 (boundaries); RFC 8187 (filename*).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
 
 from guardrail.errors import Refusal
 from guardrail.protocols.payload import decode_utf8
@@ -21,15 +23,16 @@ _BOUNDARY = re.compile(
 _HEADER = re.compile(r"([!-9;-~]{1,64}):[ \t]*([^\r\n]{0,1024})")
 _DISPOSITION = re.compile(
     r'form-data;[ \t]*name="((?:[^"\\\r\n]|\\.){0,256})"'
-    r'(?:;[ \t]*filename="((?:[^"\\\r\n]|\\.){0,256})")?',
-    re.IGNORECASE,
+    r'(?:;[ \t]*filename="((?:[^"\\\r\n]|\\.){0,256})")?'
+    r"(?:;[ \t]*filename\*=utf-8'[a-z-]{0,20}'((?:[\w.!#$&+^`|~-]|%[0-9a-f]{2}){1,768}))?",
+    re.IGNORECASE | re.ASCII,
 )
 _PLAIN = re.compile(r"text/plain(?:\s*;\s*charset=\"?(?:utf-8|us-ascii)\"?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormPart:
-    """One part: a named text, or a file whose bytes are passed as they are."""
+    """One part: a named text, or a file."""
 
     name: str = field(repr=False)
     filename: str | None = field(default=None, repr=False)
@@ -38,7 +41,7 @@ class FormPart:
 
     @property
     def is_file(self) -> bool:
-        """Whether the part's content cannot be read as text."""
+        """Whether the part is a file, rather than a text."""
         return self.filename is not None or bool(
             self.content_type and not _PLAIN.fullmatch(self.content_type)
         )
@@ -85,9 +88,19 @@ def _part(chunk: bytes) -> FormPart:
     content_type = headers.pop("content-type", "")
     if disposition is None or headers:
         raise _invalid("a part may have Content-Disposition and Content-Type only")
-    return FormPart(
-        name=disposition[1], filename=disposition[2], content_type=content_type, data=data
-    )
+    named = _written(disposition[3]) if disposition[3] else disposition[2]
+    return FormPart(name=disposition[1], filename=named, content_type=content_type, data=data)
+
+
+def _written(extended: str) -> str:
+    """The name that a `filename*` spells, as a quoted string holds it."""
+    name = decode_utf8(unquote_to_bytes(extended))
+    if _CONTROL.search(name):
+        raise _invalid("a file name holds a control character")
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def write_form(parts: list[FormPart], boundary: bytes) -> bytes:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import unquote_plus
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)", re.DOTALL)
@@ -18,8 +20,8 @@ _DEPTH = 4
 def shows(value: str, *texts: bytes | str) -> bool:
     """Whether `value` can be read in any of the texts, however it is written there.
 
-    Undone are escapes of JSON, HTML and addresses, base64, full-width and invisible characters,
-    each over the other; case, blanks, dots and dashes do not count.
+    Undone are escapes of JSON, HTML and addresses, base64 (of gzip and UTF-16, too), full-width and
+    invisible characters, each over the other; case, blanks, dots and dashes do not count.
     """
     sought = _plain(value)
     return any(
@@ -54,10 +56,17 @@ def _unquoted(text: str) -> Iterator[str]:
 def _decoded(text: str) -> Iterator[str]:
     for run in _BASE64.findall(text):
         padded = run.replace("-", "+").replace("_", "/")
-        try:
-            yield base64.b64decode(padded + "=" * (-len(padded) % 4)).decode("utf-8")
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            raw = base64.b64decode(padded + "=" * (-len(padded) % 4))
+            yield from _spoken(raw)
+            if raw[:2] == b"\x1f\x8b":
+                with suppress(OSError, EOFError):
+                    yield from _spoken(gzip.decompress(raw))
+
+
+def _spoken(raw: bytes) -> Iterator[str]:
+    with suppress(ValueError):
+        yield raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")
 
 
 def _visible(text: str) -> Iterator[str]:

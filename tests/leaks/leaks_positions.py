@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ PATHS: Mapping[str, str] = MappingProxyType(
         "embeddings": "/v1/embeddings",
         "responses": "/v1/responses",
         "messages": "/v1/messages",
+        "speech": "/v1/audio/speech",
+        "images": "/v1/images/generations",
+        "batches": "/v1/batches",
         "other": "/v1/anything",
     }
 )
@@ -78,6 +82,10 @@ def _completion(prompt: object, **fields: object) -> dict[str, object]:
 
 def _responses(input_: object, **fields: object) -> dict[str, object]:
     return {"model": "gpt-4o", "input": input_, **fields}
+
+
+def _speech(**fields: object) -> dict[str, object]:
+    return {"model": "gpt-4o", "input": "hello", "voice": "alloy", **fields}
 
 
 def _item(**fields: object) -> dict[str, object]:
@@ -375,6 +383,30 @@ _ROWS: Mapping[str, Mapping[str, tuple[Body, str]]] = {
             ),
             "",
         ),
+        "document, gzip": (
+            lambda t: _block(
+                "user",
+                type="document",
+                source={
+                    "type": "base64",
+                    "media_type": "text/plain",
+                    "data": base64.b64encode(gzip.compress(t.encode(), mtime=0)).decode(),
+                },
+            ),
+            "",
+        ),
+        "document, UTF-16": (
+            lambda t: _block(
+                "user",
+                type="document",
+                source={
+                    "type": "base64",
+                    "media_type": "text/plain",
+                    "data": base64.b64encode(("\ufeff" + t).encode("utf-16-le")).decode(),
+                },
+            ),
+            "",
+        ),
         "document title": (
             lambda t: _block(
                 "user",
@@ -398,6 +430,22 @@ _ROWS: Mapping[str, Mapping[str, tuple[Body, str]]] = {
         "user id": (lambda t: _messages("hello", metadata={"user_id": t}), ""),
         "unknown block": (lambda t: _block("user", type="note", note={"body": t}), ""),
         "unknown field": (lambda t: _messages("hello", note=t), ""),
+    },
+    "speech": {
+        "input": (lambda t: _speech(input=t), ""),
+        "instructions": (lambda t: _speech(instructions=t), ""),
+        "voice": (lambda t: _speech(voice=t), ""),
+    },
+    "images": {
+        "prompt": (_completion, ""),
+        "user id": (lambda t: _completion("hello", user=t), ""),
+        "text in base64 for a size": (lambda t: _completion("hello", size=_encoded(t)), ""),
+        "unknown field": (lambda t: _completion("hello", note=t), ""),
+    },
+    "batches": {
+        "metadata value": (lambda t: {"model": "gpt-4o", "metadata": {"note": t}}, ""),
+        "metadata key": (lambda t: {"model": "gpt-4o", "metadata": {t: "x"}}, ""),
+        "file id": (lambda t: {"model": "gpt-4o", "input_file_id": t}, ""),
     },
     "other": {
         "text in a list": (lambda t: [t], ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 import re
@@ -61,6 +63,8 @@ HIDDEN = {
     "HTML": "alice&#64;example.com",
     "base64": "eCBhbGljZUBleGFtcGxlLmNvbQ==",
     "base64 in an address": "data:text/plain;base64,eCBhbGljZUBleGFtcGxlLmNvbQ%3D%3D",
+    "gzip in base64": base64.b64encode(gzip.compress(b"x alice@example.com")).decode(),
+    "UTF-16 in base64": base64.b64encode("x alice@example.com".encode("utf-16")).decode(),
     "full-width": "ａｌｉｃｅ＠ｅｘａｍｐｌｅ．ｃｏｍ",
     "zero-width": "a\u200bl\u200bi\u200bc\u200be@example.com",
     "spaced": "a l i c e @ example . com",

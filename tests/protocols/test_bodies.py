@@ -86,6 +86,89 @@ def test_a_form_is_written_so_that_it_reads_the_same() -> None:
     assert read_form(body.encode(pairs)).payload == pairs
 
 
+FORM = "multipart/form-data; boundary=x"
+
+
+def form(*parts: tuple[str, bytes]) -> bytes:
+    """A form of parts, each of its headers and its data."""
+    written = (b"--x\r\n" + head.encode() + b"\r\n\r\n" + data for head, data in parts)
+    return b"\r\n".join([*written, b"--x--", b""])
+
+
+FILE = 'Content-Disposition: form-data; name="file"; filename="a.txt"'
+TYPED = FILE + "\r\nContent-Type: "
+
+
+def changed(raw: bytes, old: str, new: str) -> bytes:
+    """The form with one text in place of another, wherever it stands."""
+    body = read_body(raw, content_type=FORM)
+    found = {leaf.path: leaf.text.replace(old, new) for leaf in leaves(body.payload, None)}
+    return body.encode(rewrite(body.payload, {p: t for p, t in found.items() if new in t}))
+
+
+@pytest.mark.parametrize(
+    ("head", "data"),
+    [
+        ('Content-Disposition: form-data; name="note"', b"to alice"),
+        ('Content-Disposition: form-data; name="alice"', b"x"),
+        (FILE, b"to alice"),
+        (FILE, "\ufeffto alice".encode("utf-16-le")),
+        (FILE, gzip.compress(b"to alice", mtime=0)),
+        (FILE, b'{"to": "alice"}'),
+        (FILE.replace("a.txt", "alice.txt"), b"\x00"),
+        (TYPED + "audio/mpeg; name=alice", b"\x00"),
+        (TYPED + "alice", b"\x00"),
+    ],
+    ids="text name file UTF-16 gzip JSON filename type-parameter type".split(),
+)
+def test_every_text_of_a_form_can_be_changed(head: str, data: bytes) -> None:
+    raw = form((head, data))
+    out = changed(raw, "alice", "PSEUDO")
+    back = read_body(out, content_type=FORM)
+    texts = [leaf.text for leaf in leaves(back.payload, None)]
+    assert not any("alice" in text for text in texts)
+    assert any("PSEUDO" in text for text in texts)
+
+
+def test_a_file_that_nothing_changes_keeps_its_bytes() -> None:
+    data = bytes(range(256))
+    raw = form((TYPED + "image/png", data), ('Content-Disposition: form-data; name="a"', b"zz"))
+    assert read_body(raw, content_type=FORM).raw == raw
+    assert data in changed(raw, "zz", "PSEUDO")
+
+
+@pytest.mark.parametrize(
+    ("expected", "spelled"),
+    [
+        ("h\u00e9.txt", "filename*=UTF-8''h%C3%A9.txt"),
+        ("h\u00e9.txt", "filename=\"he.txt\"; filename*=utf-8'en'h%c3%a9.txt"),
+        ('a\\"b', "filename*=UTF-8''a%22b"),
+    ],
+)
+def test_a_file_name_in_the_extended_form_is_read_and_written_plainly(
+    expected: str, spelled: str
+) -> None:
+    raw = form((f'Content-Disposition: form-data; name="file"; {spelled}', b"x"))
+    body = read_body(raw, content_type=FORM)
+    assert isinstance(body.payload, list)
+    (part,) = body.payload
+    assert isinstance(part, dict)
+    assert isinstance(part["file"], dict)
+    assert part["file"]["filename"] == expected
+    assert f'filename="{expected}"'.encode() in body.raw
+    assert b"filename*" not in body.raw
+
+
+@pytest.mark.parametrize(
+    "spelled", ["filename*=UTF-8''%ff", "filename*=UTF-8''a%0Ab", "filename*=x"]
+)
+def test_a_file_name_that_cannot_be_read_is_refused(spelled: str) -> None:
+    raw = form((f'Content-Disposition: form-data; name="file"; {spelled}', b"x"))
+    with pytest.raises(Refusal) as caught:
+        read_body(raw, content_type=FORM)
+    assert caught.value.status == 400
+
+
 def test_a_repr_shows_no_content() -> None:
     assert "canary" not in repr(read_body(b'{"canary":"canary"}', content_type="text/json"))
 

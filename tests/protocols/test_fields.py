@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import random
+import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +46,7 @@ MAP = compile_map(
         "photo.url": "media",
         "signature": "signed",
         "signature[]": "signed",
+        "block.data": "signed if type=sealed",
         "items[]": "@item",
         "items[].sub": "@item",
         "open.**": "text",
@@ -188,6 +194,22 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
         {"/signature": ("structure", "alice@example.com " * 4)},
         f'{{"signature":"{"alice@example.com " * 4}"}}',
     ),
+    "a row that holds where another field says so": (
+        {
+            "/block/type/~key": ("text", "type"),
+            "/block/type": ("text", "sealed"),
+            "/block/data": ("signed", "aB9+/xyz" * 8),
+        },
+        f'{{"block":{{"type":"sealed","data":"{"aB9+/xyz" * 8}"}}}}',
+    ),
+    "a row that does not hold, for another field says so": (
+        {
+            "/block/type/~key": ("text", "type"),
+            "/block/type": ("text", "image"),
+            "/block/data": ("text", "aB9+/xyz" * 8),
+        },
+        f'{{"block":{{"type":"image","data":"{"aB9+/xyz" * 8}"}}}}',
+    ),
     "measured numbers": (
         {"/signature/0": ("signed", "0.123456789")},
         '{"signature":[0.123456789]}',
@@ -271,6 +293,100 @@ ROWS: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
     "a person's id of any shape": ({"/user": ("person_id", '{"id":"x"}')}, '{"user":{"id":"x"}}'),
     "a text alone": ({"": ("text", "x")}, '"x"'),
 }
+
+
+NOISE = bytes(random.Random(0).randbytes(200))
+FILES = {
+    "gzip": gzip.compress(NOISE, mtime=0),
+    "zlib": zlib.compress(NOISE),
+    "deflate": zlib.compress(NOISE)[2:-4],
+    "ZIP": b"PK\x03\x04" + NOISE,
+    "PNG": b"\x89PNG\r\n\x1a\n" + NOISE,
+    "JPEG": b"\xff\xd8\xff\xe0" + NOISE,
+    "GIF": b"GIF89a" + NOISE,
+    "WebP": b"RIFF\x00\x00\x00\x00WEBP" + NOISE,
+    "PDF": b"%PDF-1.7" + NOISE,
+    "Ogg": b"OggS" + NOISE,
+    "MP3": b"ID3" + NOISE,
+    "MP4": b"\x00\x00\x00\x20ftypisom" + NOISE,
+}
+
+
+@pytest.mark.parametrize("raw", FILES.values(), ids=FILES.keys())
+@pytest.mark.parametrize("place", ["signature", "model", "name", "anything"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda raw: base64.b64encode(raw).decode(),
+        lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        lambda raw: " " + base64.encodebytes(raw).decode(),
+        lambda raw: (base64.b64encode(raw).decode().rstrip("=") + "AAAA")[: len(raw) // 3 * 4 + 5],
+        lambda raw: "data:image/png;base64," + base64.b64encode(raw).decode(),
+    ],
+    ids=["base64", "for addresses", "in lines", "one sign too many", "data address"],
+)
+def test_a_file_is_media_wherever_it_stands(
+    spelling: Callable[[bytes], str], place: str, raw: bytes
+) -> None:
+    value: Json = {place: spelling(raw)}
+    (leaf,) = (one for one in leaves(value, MAP) if one.path == (place,))
+    assert leaf.action is Action.MEDIA
+
+
+def test_what_was_signed_stays_signed() -> None:
+    random_ = random.Random(1)
+    signed = [base64.b64encode(random_.randbytes(48 + n % 99)).decode() for n in range(3000)]
+    found = list(leaves({"signature": list(signed)}, MAP))
+    assert {leaf.action for leaf in found} == {Action.SIGNED}
+
+
+def test_a_file_in_the_place_of_a_signature_is_known_as_one() -> None:
+    value: Json = {"signature": base64.b64encode(FILES["PNG"]).decode(), "more": "hello"}
+    assert [leaf.binary for leaf in leaves(value, MAP)] == [True, False, False]
+
+
+WRITTEN = {
+    "UTF-8": "hé alice".encode(),
+    "UTF-8 with a mark": b"\xef\xbb\xbf" + "hé alice".encode(),
+    "UTF-16": "\ufeffhé alice".encode("utf-16-le"),
+    "UTF-16, the other order": "\ufeffhé alice".encode("utf-16-be"),
+    "UTF-32": "\ufeffhé alice".encode("utf-32-le"),
+    "gzip": gzip.compress("hé alice".encode(), mtime=0),
+    "zlib": zlib.compress("hé alice".encode()),
+    "UTF-16 in gzip": gzip.compress("\ufeffhé alice".encode("utf-16-le"), mtime=0),
+}
+
+
+@pytest.mark.parametrize("raw", WRITTEN.values(), ids=WRITTEN.keys())
+@pytest.mark.parametrize("place", ["photo", "signature", "anything"])
+def test_text_in_base64_is_read_and_written_in_its_own_charset(place: str, raw: bytes) -> None:
+    said = "data:text/plain;base64," + base64.b64encode(raw).decode()
+    (leaf,) = (one for one in leaves({place: said}, MAP) if one.path[0] == place != one.text)
+    assert (leaf.path, leaf.text) == ((place, Step.SAID), "hé alice")
+    new = rewrite({place: said}, {leaf.path: "hé [NAME_1]"})
+    assert isinstance(new, dict)
+    (leaf,) = (one for one in leaves(new, MAP) if one.path[0] == place != one.text)
+    assert leaf.text == "hé [NAME_1]"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "data:application/pdf;name=alice@example.com;base64,",
+        "data:text/plain;x=y;base64,",
+        "data:a/491711234567;base64,",
+    ],
+)
+def test_a_data_address_that_says_more_than_a_type_is_not_read(head: str) -> None:
+    (leaf,) = leaves({"photo": head + "aGVsbG8gYWxpY2U="}, MAP)
+    assert leaf.action is Action.MEDIA
+
+
+def test_text_in_base64_with_one_sign_too_many_is_read() -> None:
+    said = base64.b64encode(b"write to alice@example.com today!!").decode().rstrip("=") + "A"
+    assert len(said.rstrip("A")) % 4 == 2 or len(said) % 4 == 1
+    found = list(leaves({"more": said[: len(said) - len(said) % 4] + "A"}, None))
+    assert any(leaf.text.startswith("write to alice@example.com") for leaf in found)
 
 
 @pytest.mark.parametrize(("expected", "body"), ROWS.values(), ids=ROWS.keys())

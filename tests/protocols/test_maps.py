@@ -135,12 +135,18 @@ def test_the_shipped_protocols() -> None:
         "gemini.generate",
         "mcp",
         "ollama",
+        "openai.audio",
+        "openai.batches",
         "openai.chat",
         "openai.completions",
         "openai.conversations",
         "openai.embeddings",
+        "openai.file_contents",
+        "openai.files",
+        "openai.images",
         "openai.moderations",
         "openai.responses",
+        "openai.uploads",
     }
     assert (CHAT.errors, CHAT.done) == ("openai", "[DONE]")
 

@@ -88,7 +88,9 @@ class Protocol:
     `paths` are those of requests, with `{name}` for any one segment; `{model}` is the model, where
     the protocol names it there. A payload whose keys include all of `shape` is of this protocol
     wherever it was posted. `served` says that the gateway takes its requests. `errors` names an
-    error style, `model` the field of the model.
+    error style, `model` the field of the model. `media` says that its answers may be pictures or
+    sound, `lines` that they are JSON lines whatever their content type says; `requests` names the
+    field of a form whose file may hold other requests, one a line.
 
     Of a stream, `done` is the data of the last event; `finish` are fields that end what they stand
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
@@ -106,6 +108,9 @@ class Protocol:
     served: bool = False
     errors: str = "problem"
     model: str = "model"
+    media: bool = False
+    lines: bool = False
+    requests: str = ""
     done: str = ""
     finish: tuple[str, ...] = ()
     kind: str = "type"
@@ -131,7 +136,7 @@ class Protocol:
     @property
     def declares(self) -> bool:
         """Whether the map names the fields of this protocol; the generic one names none."""
-        return bool(self.response.children)
+        return bool(self.response.children or self.events.children)
 
     def is_spoken_in(self, payload: Json) -> bool:
         """Whether a payload has this protocol's shape."""
