@@ -94,7 +94,7 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> dict[Path,
         if _is_plain(leaf):
             continue
         sink = _sink(leaf, _tool(payload, leaf), protocol)
-        text = transform(_rules(outgoing, leaf, sink), leaf.text)
+        text = transform(_rules(outgoing, leaf, sink, protocol), leaf.text)
         if text != leaf.text:
             changes[leaf.path] = _changeable(leaf, text)
     return changes
@@ -113,12 +113,15 @@ def _is_plain(leaf: Leaf) -> bool:
 _LONG_NUMBER = 5
 
 
-def _rules(outgoing: Filter, leaf: Leaf, sink: str | None) -> CompiledRules:
+def _rules(outgoing: Filter, leaf: Leaf, sink: str | None, protocol: Protocol) -> CompiledRules:
     """What is done to a leaf; what was signed is masked, and stays as it is where nothing is."""
-    return outgoing.rules(tool=sink, restoring=leaf.action not in _UNRESTORED)
+    code = leaf.action is Action.CODE or (sink is not None and sink in protocol.code)
+    return outgoing.rules(tool=sink, restoring=leaf.action not in _UNRESTORED, code=code)
 
 
 _UNRESTORED = frozenset({Action.THOUGHT, Action.LINK})
+_UNSHARED = _UNRESTORED | {Action.CODE}
+"""Actions whose leaves are treated otherwise than text for the same reader or tool."""
 
 
 def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
@@ -139,7 +142,7 @@ def _changeable(leaf: Leaf, text: str) -> str:
 
 def _tool(payload: Json, leaf: Leaf) -> str | None:
     """The tool whose arguments a leaf belongs to; "" if it has no name, None if there is none."""
-    if leaf.action is Action.ARGUMENT:
+    if leaf.action in _SPOKEN_TO_TOOLS:
         at = next((at for at, step in enumerate(leaf.path) if step in _ARGUMENTS), 0)
         called = locate(payload, leaf.path[:at]) if at else None
         said = called.get("name") if isinstance(called, dict) else None
@@ -154,6 +157,7 @@ def _tool(payload: Json, leaf: Leaf) -> str | None:
     return name if isinstance(name, str) else ""
 
 
+_SPOKEN_TO_TOOLS = frozenset({Action.ARGUMENT, Action.CODE})
 _ARGUMENTS = frozenset({"input", "args", "arguments"})
 """Fields that hold what a tool is called with, beside its name."""
 
@@ -387,8 +391,8 @@ class EventAnswer:
     def _replace_whole(self, event: _Event, leaf: Leaf, tool: str | None) -> None:
         sink = _sink(leaf, tool, self._protocol)
         text = (
-            transform(_rules(self._filter, leaf, sink), leaf.text)
-            if leaf.action in _UNRESTORED
+            transform(_rules(self._filter, leaf, sink, self._protocol), leaf.text)
+            if leaf.action in _UNSHARED or sink in self._protocol.code
             else self._transformed(leaf.text, sink)
         )
         if text != leaf.text:
@@ -407,13 +411,14 @@ class EventAnswer:
             if key in self._ended or any(key[: len(over)] == over for over in self._over):
                 raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
             is_json = leaf.action is Action.JSON_TEXT
-            to_tool = is_json or leaf.action is Action.ARGUMENT
+            to_tool = is_json or leaf.action in _SPOKEN_TO_TOOLS
             tool = self._tool_of(payload, leaf) if to_tool else None
             if tool == "":
                 tool = self._tools.get(key[:-1], "")
             if len(self._channels) >= _MOST:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
-            rules = _rules(self._filter, leaf, _sink(leaf, tool, self._protocol))
+            sink = _sink(leaf, tool, self._protocol)
+            rules = _rules(self._filter, leaf, sink, self._protocol)
             transformer: TextTransformer = (
                 JsonFragments(lambda: StreamTransformer(rules), keys=True)
                 if is_json

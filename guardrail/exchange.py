@@ -596,7 +596,11 @@ class Exchange:
         media = content_type.partition(";")[0].strip().lower()
         endpoint = self._route.endpoint if self._route else self._deployment.routes[0].endpoint
         outgoing = build_filter(
-            self._deployment.guard, self._context, endpoint=endpoint, vault=self._vault
+            self._deployment.guard,
+            self._context,
+            endpoint=endpoint,
+            vault=self._vault,
+            injected=self._inspection is not None and self._inspection.injected,
         )
         self._filter = outgoing
         options = content_type.lower()

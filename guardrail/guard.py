@@ -20,6 +20,7 @@ from urllib.parse import quote_plus
 import regex
 
 from guardrail.detection.detector import Detector
+from guardrail.detection.injection import smuggles
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError, GuardrailError, Refusal
@@ -28,8 +29,9 @@ from guardrail.policy.loader import PolicyStore
 from guardrail.protocols.bodies import Body
 from guardrail.protocols.fields import Action, Leaf, Path, leaves, rewrite
 from guardrail.protocols.maps import Protocol
+from guardrail.protocols.untrusted import marked, untrusted
 from guardrail.spans import resolve
-from guardrail.taxonomy import NONE, Taxonomy
+from guardrail.taxonomy import INJECTION, NONE, Taxonomy
 from guardrail.transform.known import Index, KnownValues, is_structured
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
@@ -49,7 +51,7 @@ from guardrail.types import (
     Treatment,
 )
 
-Sink = Literal["text", "tool", "url"]
+Sink = Literal["text", "tool", "url", "code"]
 
 
 class Blocked(GuardrailError):
@@ -173,6 +175,11 @@ class Inspection:
     counts: Mapping[str, int]
     residual: float | None = None
 
+    @property
+    def injected(self) -> bool:
+        """Whether something from outside speaks to the model, or hides."""
+        return INJECTION in self.evidence
+
 
 def inspect(
     guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vault, app: str
@@ -185,7 +192,7 @@ def inspect(
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
     """
     known = KnownValues({entry.original: entry.entity for entry in vault})
-    read = [tuple(leaves(body.payload, protocol.request)) for body, protocol in bodies]
+    read = [tuple(_leaves(body, protocol)) for body, protocol in bodies]
     units = [_unit(leaf) for found in read for leaf in found if _is_text(leaf)]
     detected = iter(guard.detector.find_all(units, app=app))
     selection = guard.detector.selection(app)
@@ -211,6 +218,11 @@ def inspect(
     return _summarise(guard, parts, counts, guard.detector.missed(units, app=app))
 
 
+def _leaves(body: Body, protocol: Protocol) -> Iterator[Leaf]:
+    roots = untrusted(body.payload, protocol.untrusted)
+    return marked(leaves(body.payload, protocol.request), roots)
+
+
 def _is_text(leaf: Leaf) -> bool:
     return leaf.action not in _OPAQUE and bool(leaf.text)
 
@@ -226,6 +238,8 @@ def _unit(leaf: Leaf) -> TextUnit:
         pointer=leaf.pointer,
         text=leaf.text.replace("_", " ") if spaced else leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
+        # What nobody can see, nobody wrote on purpose: it was pasted together with the rest.
+        untrusted=leaf.untrusted or smuggles(leaf.text),
     )
 
 
@@ -244,7 +258,11 @@ def _summarise(
     totals: Counter[Category] = Counter()
     for part in parts:
         for findings in part.findings:
-            counts.update(finding.entity for finding in resolve(findings))
+            personal = [f for f in findings if guard.taxonomy.category(f.entity) != INJECTION]
+            counts.update(finding.entity for finding in resolve(personal))
+            if len(personal) < len(findings):  # which overlap what they speak of
+                spoken = (f for f in findings if guard.taxonomy.category(f.entity) == INJECTION)
+                counts.update(finding.entity for finding in resolve(spoken))
             for finding in findings:
                 category = guard.taxonomy.category(finding.entity)
                 totals[category] += 1
@@ -277,6 +295,7 @@ def judge(
         endpoint=endpoint,
         local=local,
         residual=inspection.residual,
+        injected=inspection.injected,
     )
 
 
@@ -305,7 +324,11 @@ def may_go_unaudited(
 ) -> bool:
     """Whether policy lets the local model answer while the audit log cannot be written."""
     return endpoint.local and may_process_unaudited(
-        guard.policies, context, inspection.evidence, endpoint=endpoint
+        guard.policies,
+        context,
+        inspection.evidence,
+        endpoint=endpoint,
+        injected=inspection.injected,
     )
 
 
@@ -338,7 +361,18 @@ def shield(
     parts = [
         replace(part, findings=tuple(map(decisive, part.findings))) for part in inspection.parts
     ]
-    known, values = _number(guard, parts, treatments, vault, decisive)
+    # A sentence that speaks to the model is no value that would have to go wherever it stands.
+    personal = [
+        replace(
+            part,
+            findings=tuple(
+                tuple(f for f in found if guard.taxonomy.category(f.entity) != INJECTION)
+                for found in part.findings
+            ),
+        )
+        for part in parts
+    ]
+    known, values = _number(guard, personal, treatments, vault, decisive)
     shielded = []
     for part in parts:
         changes: dict[Path, str | None] = {}
@@ -513,13 +547,15 @@ class Filter:
         self._compiled: dict[tuple[Sink, bool, bool], CompiledRules] = {}
         self.masked = masked
 
-    def rules(self, *, tool: str | None, restoring: bool = True) -> CompiledRules:
+    def rules(
+        self, *, tool: str | None, restoring: bool = True, code: bool = False
+    ) -> CompiledRules:
         """The rules for answer text (`tool` is None) or for the arguments of a tool.
 
-        Without `restoring` nothing is put back.
+        With `code` the tool runs them. Without `restoring` nothing is put back.
         """
         declared = tool is not None and bool({tool, "*"} & self._declared)
-        sink: Sink = "text" if tool is None else "tool"
+        sink: Sink = "code" if code else "text" if tool is None else "tool"
         key = (sink, declared, restoring)
         rules = self._compiled.get(key)
         if rules is None:
@@ -539,18 +575,25 @@ def _joined(rules: tuple[StreamRule, ...]) -> CompiledRules:
 
 
 def build_filter(
-    guard: Guard, context: RequestContext, *, endpoint: Endpoint, vault: Vault
+    guard: Guard,
+    context: RequestContext,
+    *,
+    endpoint: Endpoint,
+    vault: Vault,
+    injected: bool = False,
 ) -> Filter:
     """Gives the rules that mask or block what the model says and restore what the user said.
 
     Masking looks at what the model wrote; what is restored is the user's own and is not looked at
-    again.
+    again. `injected` says that something from outside in the request speaks to the model.
     """
     masked: Counter[str] = Counter()
     active: dict[StreamRule, Rewrite] = {}
     selection = guard.detector.selection(context.principal.id)
     for category, rules in guard.rules_by_category.items():
-        treatment, _ = decide_output(guard.policies, context, category, endpoint=endpoint)
+        treatment, _ = decide_output(
+            guard.policies, context, category, endpoint=endpoint, injected=injected
+        )
         if treatment is not Treatment.CLEAR:
             for rule in rules:
                 if not selection.ignores(rule.entity, rule.name):
@@ -567,6 +610,7 @@ def build_filter(
                 endpoint=endpoint,
                 sink=sink,
                 tool_declared=declared,
+                injected=injected,
             )
 
         def allowed(entry: Entry, sink: Sink) -> bool:
@@ -614,15 +658,33 @@ def _restoring(
     in_url = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, "url"))
 
     def restore(token: str, left: str) -> str | None:
-        return (in_url if _ends_in_url(left) else in_text)(token)
+        return (in_url if _ends_in_url(_as_read(guard, vault, left)) else in_text)(token)
 
     return restore
 
 
+def _as_read(guard: Guard, vault: Vault, left: str) -> str:
+    """A text with something in the place of each placeholder, an address where that stands for one.
+
+    What follows `[URL_1]` without a space becomes part of that link.
+    """
+    pieces: list[str] = []
+    cursor = 0
+    for start, end in guard.grammar.find(left):
+        parsed = guard.grammar.parse(left[start:end])
+        entry = vault.entry(*parsed) if parsed else None
+        links = entry is not None and (entry.entity == "URL" or _ADDRESS.search(entry.original))
+        pieces += (left[cursor:start], "https://x" if links else "x")
+        cursor = end
+    return "".join((*pieces, left[cursor:]))
+
+
+_ADDRESS = regex.compile(r"://|www\.", regex.IGNORECASE)
 _LINK = regex.compile(
     r"(?:(?:https?|ftp|file|mailto|data|javascript|wss?|tel|sms):|www\.|&#|[\\/]{2})[^\s\"'>)]*$"
     r"|\]\([^)\n]*$|\]:[^\n]*$"  # the target of a Markdown link, wherever it has got to
     r"|<[a-z!/][^>]*$"  # inside a tag, whose attributes may be addresses
+    r"|(?<![\w@.-])(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?::\d{1,5})?[/?#][^\s\"'>)]*$"  # no scheme
     r"|^\S{100,}$",  # a word too long to tell
     regex.IGNORECASE,
 )

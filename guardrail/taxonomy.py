@@ -19,6 +19,8 @@ UNKNOWN = Category("unknown")
 SECRET = Category("secret")
 UNINSPECTABLE = Category("uninspectable")
 """Content that no detector can read: pictures, sound, references to files at a provider."""
+INJECTION = Category("injection")
+"""Text from outside that speaks to the model, or hides: not personal data, but a danger to it."""
 
 PERSONAL: tuple[Category, ...] = tuple(
     Category(name)
@@ -29,7 +31,14 @@ PERSONAL: tuple[Category, ...] = tuple(
 )
 """Categories of personal data, each a child of `personal` in the policies' hierarchy."""
 
-CATEGORIES: tuple[Category, ...] = (*PERSONAL, SECRET, UNINSPECTABLE, UNKNOWN, NONE)
+CATEGORIES: tuple[Category, ...] = (
+    *PERSONAL,
+    SECRET,
+    UNINSPECTABLE,
+    INJECTION,
+    UNKNOWN,
+    NONE,
+)
 
 LITERAL = "LITERAL"
 """Entity of text that merely looks like a placeholder; it is escaped and always restored."""
@@ -108,6 +117,7 @@ _ROWS: Mapping[str, str] = {
     "genetic": "GENETIC",
     "secret": "SECRET API_KEY PASSWORD PRIVATE_KEY ACCESS_TOKEN CONNECTION_STRING",
     "uninspectable": "MEDIA REMOTE_REFERENCE TOKENS",
+    "injection": "PROMPT_INJECTION HIDDEN_TEXT",
 }
 
 _LABELS: Mapping[str, str] = {

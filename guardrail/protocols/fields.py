@@ -38,6 +38,8 @@ class Action(StrEnum):
     """Part of the protocol: never changed. Personal data found in it is refused."""
     ARGUMENT = "argument"
     """Text that a tool is called with, or that is said to one, rather than to the reader."""
+    CODE = "code"
+    """Code or a command that a tool runs, at the provider or on the caller's machine."""
     LINK = "link"
     """An address: where it must change, only `[A-Za-z0-9_-]` is put into it."""
     MEDIA = "media"
@@ -77,7 +79,8 @@ class Leaf:
     """One string or long number of a payload, where it stands, and what may be done to it.
 
     `declared` says that the map names the leaf itself, and does not merely inspect it; `number`
-    that the payload holds a number, not a string; `piece` that it may be a part of a longer text.
+    that the payload holds a number, not a string; `piece` that it may be a part of a longer text;
+    `untrusted` that a tool, a document or a page wrote it.
     """
 
     path: Path = field(repr=False)
@@ -86,6 +89,7 @@ class Leaf:
     declared: bool = False
     number: bool = False
     piece: bool = True
+    untrusted: bool = False
 
     @property
     def pointer(self) -> str:
@@ -187,7 +191,7 @@ def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
 
 
 _OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED, Action.SECRET})
-_WRITTEN = frozenset({None, Action.TEXT, Action.LINK, Action.THOUGHT, Action.ARGUMENT})
+_WRITTEN = frozenset({None, Action.TEXT, Action.LINK, Action.THOUGHT, Action.ARGUMENT, Action.CODE})
 """Actions of strings that somebody wrote, which are media where they hold nothing but data."""
 _DATA_URL = re.compile(r"\s*data:[^,\s]{0,256}?(?P<base64>;\s{0,8}base64)?,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}\s*")

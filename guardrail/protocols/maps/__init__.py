@@ -13,6 +13,7 @@ from typing import Any
 
 from guardrail.protocols.fields import Action, FieldMap, Rows, compile_map
 from guardrail.protocols.payload import Json
+from guardrail.protocols.untrusted import Mark, compile_marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class Protocol:
     `paths` are those of requests, with `{name}` for any one segment; `{model}` is the model, where
     the protocol names it there. A payload whose keys include all of `shape` is of this protocol
     wherever it was posted. `served` says that the gateway takes its requests. `errors` names an
-    error style, `model` the field of the model.
+    error style, `model` the field of the model. `untrusted` marks what of a request a tool, a
+    document or a page wrote; `code` names the tools whose arguments are run as code.
 
     Of a stream, `done` is the data of the last event; `finish` are fields that end what they stand
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
@@ -55,6 +57,8 @@ class Protocol:
     channel: tuple[str, ...] = ()
     joined: frozenset[str] = frozenset()
     tool: ToolNames | None = None
+    code: frozenset[str] = frozenset()
+    untrusted: tuple[Mark, ...] = ()
     request: FieldMap
     response: FieldMap
     events: FieldMap
@@ -128,7 +132,8 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     rows["kinds"] = {kind: compile_map({**events, **own}, shared) for kind, own in kinds.items()}
     for name in ("paths", "finish", "channel"):
         rows[name] = tuple(rows.get(name, ()))
-    for name in ("shape", "ends", "joined"):
+    rows["untrusted"] = compile_marks(rows.get("untrusted", {}))
+    for name in ("shape", "ends", "joined", "code"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
     return Protocol(**rows)
