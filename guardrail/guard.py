@@ -260,9 +260,10 @@ def _summarise(
         for findings in part.findings:
             personal = [f for f in findings if guard.taxonomy.category(f.entity) != INJECTION]
             counts.update(finding.entity for finding in resolve(personal))
-            if len(personal) < len(findings):  # which overlap what they speak of
-                spoken = (f for f in findings if guard.taxonomy.category(f.entity) == INJECTION)
-                counts.update(finding.entity for finding in resolve(spoken))
+            if len(personal) < len(findings):  # which overlap one another, and what they speak of
+                spoken = [f for f in findings if guard.taxonomy.category(f.entity) == INJECTION]
+                for entity in {finding.entity for finding in spoken}:
+                    counts[entity] += len(resolve(f for f in spoken if f.entity == entity))
             for finding in findings:
                 category = guard.taxonomy.category(finding.entity)
                 totals[category] += 1

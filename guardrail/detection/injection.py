@@ -233,7 +233,7 @@ def _marks(text: str) -> Iterator[Span]:
 
 
 _PLACEHOLDER = re.compile(_PLACED)
-_LINE_BEFORE = re.compile(r"[^\W\d_]{3,24}[^\n\[]{0,60}\Z")
+_LINE_BEFORE = re.compile(r"[^\W\d_]{3,24}[^\n\[.!?:;]{0,60}\Z")
 _SEND_TO = re.compile(r"[^\n]{0,160}?https?://")
 _IN_ADDRESS = re.compile(r"https?://[^\s\[]{1,290}\Z")
 
