@@ -248,7 +248,7 @@ _SEEN_NOT = re.compile(
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}"
     "|\u202e"  # turns what follows around
     # Conceal, or black on black and the like.
-    "|\x1b\\[(?:[0-9]{1,3};){0,6}(?:8|30;40|37;47|97;107)(?:;[0-9]{1,3}){0,6}m"
+    "|\x1b\\[(?:(?:0?[0-79]|2[0-9]|3[0-7]|4[0-79]|39|9[0-7]|10[0-7]);){0,6}(?:0?8|30;40|37;47|97;107)(?:;[0-9]{1,3}){0,6}m"
 )
 _ADDRESSED = re.compile(
     r"\b(?:ignore|disregard|instructions?|prompt|assistant|you must|you are|do not|chatbot|llm|"
