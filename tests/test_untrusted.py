@@ -21,6 +21,7 @@ from exchange_world import (
     CHAT,
     ENDED,
     JSON,
+    POLICIES,
     SSE,
     Story,
     deployment,
@@ -424,11 +425,12 @@ def test_code_gets_originals_only_where_a_policy_says_so(tmp_path: Path, permitt
 @pytest.mark.parametrize("tool", ["code_execution", "bash", "own_tool"])
 def test_the_arguments_of_tools_that_run_code_are_code(tool: str) -> None:
     made = deployment(guard=guard(restore_tools=frozenset({"*"})))
-    block = {"type": "tool_use", "id": "t", "name": tool, "input": {"command": "echo [EMAIL_1]"}}
+    told = {"command": "echo [EMAIL_1]"}
+    block = {"type": "tool_use", "id": "t", "name": tool, "input": told}
     whole = {"id": "m", "type": "message", "role": "assistant", "content": [block]}
     start = {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
-    delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
-    events = [
+    delta = {"type": "input_json_delta", "partial_json": json.dumps(told)}
+    events: list[dict[str, Any]] = [
         start,
         {"type": "content_block_delta", "index": 0, "delta": delta},
         {"type": "content_block_stop", "index": 0},
@@ -619,3 +621,10 @@ when { context.injected && context.category in Category::"personal" };
     for said, expected in ((INJECTION, "redacted"), ("Opening hours: 9 to 5.", "pseudonymised")):
         story = asked(made, chat_request(said))
         assert story.records[0].treatments["contact"] == expected
+
+
+def test_the_documented_policies_are_right(tmp_path: Path) -> None:
+    page = (POLICIES.parent / "docs/untrusted-content.md").read_text("utf-8")
+    rules = re.findall(r"```cedar\n(.*?)```", page, re.DOTALL)
+    made = guard(policies_with(tmp_path, {"house.cedar": "\n".join(rules)}))
+    assert {"house.injection", "house.injected", "house.code"} <= made.policies.reasons.keys()

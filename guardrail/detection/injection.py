@@ -86,8 +86,9 @@ def _stands(phrase: _Phrase, tokens: Sequence[_Token], at: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row of the table."""
+    """A row of the table; `id` tells it from others."""
 
+    id: int
     first: _Phrases
     then: _Phrases | None
     near: _Phrases | None
@@ -100,8 +101,9 @@ def _rows() -> Mapping[str, tuple[_Row, ...]]:
     """The rows by the words that they may begin with."""
     table = tomllib.loads(_TABLE.read_text("utf-8"))
     filed: dict[str, tuple[_Row, ...]] = {}
-    for row in (row for rows in table.values() for row in rows):
+    for number, row in enumerate(row for rows in table.values() for row in rows):
         made = _Row(
+            id=number,
             first=_filed(row["first"]),
             then=_filed(row["then"]) if "then" in row else None,
             near=_filed(row["with"]) if "with" in row else None,
@@ -148,6 +150,7 @@ def _orders(text: str) -> Iterator[Span]:
     rows = _rows()
     tokens = _tokens(text)
     addresses: list[int] | None = None
+    known: _Known = {}
     for at, token in enumerate(tokens):
         for row in rows.get(token.word, ()):
             length = row.first.length(tokens, at)
@@ -155,13 +158,32 @@ def _orders(text: str) -> Iterator[Span]:
                 continue
             if row.to and addresses is None:
                 addresses = [match.start() for match in _ADDRESS.finditer(text)]
-            end = _completed(row, tokens, at, length, addresses or [])
+            end = _completed(row, tokens, at, length, addresses or [], known)
             if end:
                 yield Span(token.start, end)
 
 
+_Known = dict[tuple[int, bool, int], int]
+"""How long what stands at a token is, by row and by whether it is one of `with`: each looked at
+once, however often something before it begins a row."""
+
+
+def _said(row: _Row, tokens: Sequence[_Token], at: int, known: _Known, *, near: bool) -> int:
+    key = (row.id, near, at)
+    found = known.get(key)
+    if found is None:
+        phrases = row.near if near else row.then
+        found = known[key] = phrases.length(tokens, at) if phrases else 0
+    return found
+
+
 def _completed(
-    row: _Row, tokens: Sequence[_Token], at: int, length: int, addresses: Sequence[int]
+    row: _Row,
+    tokens: Sequence[_Token],
+    at: int,
+    length: int,
+    addresses: Sequence[int],
+    known: _Known,
 ) -> int:
     """Where what a row describes ends in the text; 0 where it is not complete."""
     last = at + length - 1
@@ -170,7 +192,7 @@ def _completed(
     if row.then is None:
         return tokens[last].end
     for near in range(last + 1, min(last + 2 + row.reach, len(tokens))):
-        found = row.then.length(tokens, near)
+        found = _said(row, tokens, near, known, near=False)
         if not found:
             continue
         end = near + found - 1
@@ -180,8 +202,8 @@ def _completed(
             return tokens[end].end
         around = (*range(last + 1, near), *range(end + 1, min(end + 1 + _BEHIND, len(tokens))))
         for beside in around:
-            if said := row.near.length(tokens, beside):
-                return tokens[max(end, min(beside + said - 1, len(tokens) - 1))].end
+            if said := _said(row, tokens, beside, known, near=True):
+                return tokens[end if end > beside else beside + said - 1].end
     return 0
 
 
