@@ -18,6 +18,7 @@ from functools import partial
 from itertools import islice
 from types import MappingProxyType
 from typing import Protocol as Interface
+from typing import TypedDict
 
 from guardrail.errors import Refusal
 from guardrail.guard import Filter
@@ -114,7 +115,8 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
     for leaf in leaves(payload, protocol.response):
         if leaf.action is Action.DERIVED:
             # A word alone may be half of what is masked in the text that it restates.
-            if leaf.text and _transformed(outgoing, leaf, None) == leaf.text:
+            rules = _rules(leaf, None, protocol)
+            if leaf.text and outgoing.transform(leaf.text, **rules) == leaf.text:
                 restated.append(leaf.path)
             else:
                 event.changes[leaf.path] = None
@@ -124,7 +126,7 @@ def _filtered(payload: Json, protocol: Protocol, outgoing: Filter) -> Changes:
             texts.feed(leaf)
         else:
             sink = _sink(leaf, _tool(payload, leaf), protocol)
-            text = _transformed(outgoing, leaf, sink)
+            text = outgoing.transform(leaf.text, **_rules(leaf, sink, protocol))
             if text != leaf.text:
                 event.changes[leaf.path] = _changeable(leaf, text)
     texts.flush()
@@ -152,29 +154,30 @@ def _is_plain(leaf: Leaf) -> bool:
 _LONG_NUMBER = 5
 
 
-def _transformed(outgoing: Filter, leaf: Leaf, sink: str | None) -> str:
-    """A whole leaf, filtered; what was signed is masked, and stays as it is where nothing is."""
-    return outgoing.transform(
-        leaf.text,
-        tool=sink,
-        restoring=leaf.action not in _UNRESTORED,
-        identifier=leaf.action in _NAMES,
-    )
+class _Rules(TypedDict):
+    """By which rules a leaf is filtered."""
+
+    tool: str | None
+    restoring: bool
+    identifier: bool
+    code: bool
 
 
-def _making(outgoing: Filter, leaf: Leaf, sink: str | None) -> Callable[[], TextTransformer]:
-    """What makes a transformer of the pieces of a leaf, by the same rules."""
-    return partial(
-        outgoing.transformer,
-        tool=sink,
-        restoring=leaf.action not in _UNRESTORED,
-        identifier=leaf.action in _NAMES,
-    )
+def _rules(leaf: Leaf, sink: str | None, protocol: Protocol) -> _Rules:
+    """What is done to a leaf; what was signed is masked, and stays as it is where nothing is."""
+    return {
+        "tool": sink,
+        "restoring": leaf.action not in _UNRESTORED,
+        "identifier": leaf.action in _NAMES,
+        "code": leaf.action is Action.CODE or (sink is not None and sink in protocol.code),
+    }
 
 
 _UNRESTORED = frozenset({Action.THOUGHT, Action.LINK, Action.DERIVED})
 _NAMES = frozenset({Action.IDENTIFIER, Action.STRUCTURE, Action.SIGNED, Action.LINK})
 """Strings that are no prose unless a space stands in them."""
+_UNSHARED = _UNRESTORED | {Action.CODE}
+"""Actions whose leaves are treated otherwise than text for the same reader or tool."""
 
 
 def _sink(leaf: Leaf, tool: str | None, protocol: Protocol) -> str | None:
@@ -195,7 +198,7 @@ def _changeable(leaf: Leaf, text: str) -> str:
 
 def _tool(payload: Json, leaf: Leaf) -> str | None:
     """The tool whose arguments a leaf belongs to; "" if it has no name, None if there is none."""
-    if leaf.action is Action.ARGUMENT:
+    if leaf.action in _SPOKEN_TO_TOOLS:
         at = next((at for at, step in enumerate(leaf.path) if step in _ARGUMENTS), 0)
         called = locate(payload, leaf.path[:at]) if at else None
         said = called.get("name") if isinstance(called, dict) else None
@@ -210,6 +213,7 @@ def _tool(payload: Json, leaf: Leaf) -> str | None:
     return name if isinstance(name, str) else ""
 
 
+_SPOKEN_TO_TOOLS = frozenset({Action.ARGUMENT, Action.CODE})
 _ARGUMENTS = frozenset({"input", "args", "arguments"})
 """Fields that hold what a tool is called with, beside its name."""
 
@@ -572,8 +576,9 @@ class _Texts:
         if channel is None or position > last + 1:
             if channel is not None:
                 channel.flush()
-            make = _making(self._filter, leaf, _sink(leaf, None, self._protocol))
-            channel = _Channel(make(), keeps=_counts_bytes(self._protocol))
+            rules = _rules(leaf, _sink(leaf, None, self._protocol), self._protocol)
+            transformer = self._filter.transformer(**rules)
+            channel = _Channel(transformer, keeps=_counts_bytes(self._protocol))
         self._channels[key] = position, channel
         self.where[leaf.path] = channel, channel.fed
         if leaf.text:
@@ -908,8 +913,8 @@ class EventAnswer:
     def _replace_whole(self, event: _Event, leaf: Leaf, tool: str | None) -> None:
         sink = _sink(leaf, tool, self._protocol)
         text = (
-            _transformed(self._filter, leaf, sink)
-            if leaf.action in _UNRESTORED
+            self._filter.transform(leaf.text, **_rules(leaf, sink, self._protocol))
+            if leaf.action in _UNSHARED or sink in self._protocol.code
             else self._transformed(leaf.text, sink, identifier=leaf.action in _NAMES)
         )
         if text != leaf.text:
@@ -937,11 +942,12 @@ class EventAnswer:
 
     def _new_channel(self, payload: Json, leaf: Leaf) -> _Channel:
         is_json = leaf.action is Action.JSON_TEXT
-        to_tool = is_json or leaf.action is Action.ARGUMENT
+        to_tool = is_json or leaf.action in _SPOKEN_TO_TOOLS
         tool = self._tool_of(payload, leaf) if to_tool else None
         if tool == "":
             tool = self._tools.get(self._path_key(payload, leaf.path[:-1]), "")
-        make = _making(self._filter, leaf, _sink(leaf, tool, self._protocol))
+        rules = _rules(leaf, _sink(leaf, tool, self._protocol), self._protocol)
+        make = partial(self._filter.transformer, **rules)
         transformer: TextTransformer = JsonFragments(make, keys=True) if is_json else make()
         return _Channel(
             transformer,

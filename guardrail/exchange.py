@@ -674,7 +674,11 @@ class Exchange:
         endpoint = self._answering()
         self._witness = self._hearing()
         outgoing = build_filter(
-            self._deployment.guard, self._context, endpoint=endpoint, vault=self._vault
+            self._deployment.guard,
+            self._context,
+            endpoint=endpoint,
+            vault=self._vault,
+            injected=self._inspection is not None and self._inspection.injected,
         )
         self._filter = outgoing
         options = content_type.lower()

@@ -21,6 +21,7 @@ import regex
 
 from guardrail.detection.detector import Detector
 from guardrail.detection.engine import Wanted
+from guardrail.detection.injection import smuggles
 from guardrail.detection.minted import is_by_chance
 from guardrail.detection.patterns import Rule
 from guardrail.detection.selection import Selection
@@ -31,8 +32,9 @@ from guardrail.policy.loader import PolicyStore
 from guardrail.protocols.bodies import Body
 from guardrail.protocols.fields import Action, Leaf, Path, Step, file_in, leaves, rewrite
 from guardrail.protocols.maps import Protocol, field_names
+from guardrail.protocols.untrusted import marked, untrusted
 from guardrail.spans import resolve
-from guardrail.taxonomy import NONE, Taxonomy
+from guardrail.taxonomy import INJECTION, NONE, Taxonomy
 from guardrail.transform.known import Index, KnownValues, is_structured
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
@@ -60,7 +62,7 @@ from guardrail.types import (
     Treatment,
 )
 
-Sink = Literal["text", "tool", "url"]
+Sink = Literal["text", "tool", "url", "code"]
 
 
 class Blocked(GuardrailError):
@@ -206,6 +208,11 @@ class Inspection:
     residual: float | None = None
     unalterable: frozenset[Category] = frozenset()
 
+    @property
+    def injected(self) -> bool:
+        """Whether something from outside speaks to the model, or hides."""
+        return INJECTION in self.evidence
+
 
 def _nothing(part: int, leaf: Leaf) -> bool:
     return False
@@ -228,7 +235,7 @@ def inspect(
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
     """
     known = KnownValues({entry.original: entry.entity for entry in vault})
-    read = [_opened(guard, leaves(body.payload, protocol.request)) for body, protocol in bodies]
+    read = [_opened(guard, _leaves(body, protocol)) for body, protocol in bodies]
     units = [_unit(leaf) for found in read for leaf in found if _is_text(leaf)]
     detected = iter(guard.detector.find_all(units, app=app))
     selection = guard.detector.selection(app)
@@ -284,12 +291,17 @@ def _opened(guard: Guard, found: Iterable[Leaf]) -> tuple[Leaf, ...]:
         action = Action.PICTURE if extract.picture else Action.DOCUMENT
         opened.append(replace(leaf, action=action))
         path = (*leaf.path, Step.SAID)
-        opened.append(Leaf(path, extract.text, Action.STRUCTURE, declared=True))
+        opened.append(Leaf(path, extract.text, Action.STRUCTURE, declared=True, untrusted=True))
     return tuple(opened)
 
 
 _MOST_DOCUMENTS = 16
 """Files of a request that are read at most; the others are media."""
+
+
+def _leaves(body: Body, protocol: Protocol) -> Iterator[Leaf]:
+    roots = untrusted(body.payload, protocol.untrusted)
+    return marked(leaves(body.payload, protocol.request), roots)
 
 
 def _is_text(leaf: Leaf) -> bool:
@@ -309,6 +321,8 @@ def _unit(leaf: Leaf) -> TextUnit:
         pointer=leaf.pointer if labelled else "",
         text=leaf.text.replace("_", " ") if spaced else leaf.text,
         kind=Kind.IDENTIFIER if identifier else Kind.PROSE,
+        # What nobody can see, nobody wrote on purpose: it was pasted together with the rest.
+        untrusted=leaf.untrusted or smuggles(leaf.text),
     )
 
 
@@ -343,7 +357,12 @@ def _summarise(
             said = leaf.path[-1:] == (Step.SAID,) and leaf.action is Action.STRUCTURE
             if said or leaf.action in _READ:
                 unalterable.update(guard.taxonomy.category(one.entity) for one in findings)
-            counts.update(finding.entity for finding in resolve(findings))
+            personal = [f for f in findings if guard.taxonomy.category(f.entity) != INJECTION]
+            counts.update(finding.entity for finding in resolve(personal))
+            if len(personal) < len(findings):  # which overlap one another, and what they speak of
+                spoken = [f for f in findings if guard.taxonomy.category(f.entity) == INJECTION]
+                for entity in {finding.entity for finding in spoken}:
+                    counts[entity] += len(resolve(f for f in spoken if f.entity == entity))
             for finding in findings:
                 category = guard.taxonomy.category(finding.entity)
                 totals[category] += 1
@@ -378,6 +397,7 @@ def judge(
         local=local,
         residual=inspection.residual,
         unalterable=inspection.unalterable,
+        injected=inspection.injected,
     )
 
 
@@ -406,7 +426,11 @@ def may_go_unaudited(
 ) -> bool:
     """Whether policy lets the local model answer while the audit log cannot be written."""
     return endpoint.local and may_process_unaudited(
-        guard.policies, context, inspection.evidence, endpoint=endpoint
+        guard.policies,
+        context,
+        inspection.evidence,
+        endpoint=endpoint,
+        injected=inspection.injected,
     )
 
 
@@ -439,7 +463,18 @@ def shield(
     parts = [
         replace(part, findings=tuple(map(decisive, part.findings))) for part in inspection.parts
     ]
-    known, values = _number(guard, parts, treatments, vault, decisive)
+    # A sentence that speaks to the model is no value that would have to go wherever it stands.
+    personal = [
+        replace(
+            part,
+            findings=tuple(
+                tuple(f for f in found if guard.taxonomy.category(f.entity) != INJECTION)
+                for found in part.findings
+            ),
+        )
+        for part in parts
+    ]
+    known, values = _number(guard, personal, treatments, vault, decisive)
     shielded: list[bytes] = []
     looked_at: list[bytes] = []
     for part in parts:
@@ -632,31 +667,44 @@ class Filter:
         return bool(self._readers)
 
     def transform(
-        self, text: str, *, tool: str | None, restoring: bool = True, identifier: bool = False
+        self,
+        text: str,
+        *,
+        tool: str | None,
+        restoring: bool = True,
+        identifier: bool = False,
+        code: bool = False,
     ) -> str:
         """Gives a whole text of the answer (`tool` is None) or of a tool's arguments, filtered.
 
-        Without `restoring` nothing is put back. An `identifier` without spaces is not read as
-        prose.
+        With `code` the tool runs them. Without `restoring` nothing is put back. An `identifier`
+        without spaces is not read as prose.
 
         Raises:
             Blocked: it holds what policy lets nobody see.
             DetectorUnavailable: what is to be found in it cannot be found.
         """
-        return transform(self._rules(tool, restoring), text, self._made(identifier, len(text)))
+        rules = self._rules(tool, restoring, code)
+        return transform(rules, text, self._made(identifier, len(text)))
 
     def transformer(
-        self, *, tool: str | None, restoring: bool = True, identifier: bool = False
+        self,
+        *,
+        tool: str | None,
+        restoring: bool = True,
+        identifier: bool = False,
+        code: bool = False,
     ) -> StreamTransformer:
         """Gives what filters such a text as it streams; the same comes out however it is cut."""
-        return StreamTransformer(self._rules(tool, restoring), self._made(identifier, _HELD))
+        rules = self._rules(tool, restoring, code)
+        return StreamTransformer(rules, self._made(identifier, _HELD))
 
     def _made(self, identifier: bool, most: int) -> list[Reader]:
         return [make(identifier, most) for make in self._readers]
 
-    def _rules(self, tool: str | None, restoring: bool) -> CompiledRules:
+    def _rules(self, tool: str | None, restoring: bool, code: bool) -> CompiledRules:
         declared = tool is not None and bool({tool, "*"} & self._declared)
-        sink: Sink = "text" if tool is None else "tool"
+        sink: Sink = "code" if code else "text" if tool is None else "tool"
         key = (sink, declared, restoring)
         rules = self._compiled.get(key)
         if rules is None:
@@ -685,11 +733,12 @@ def build_filter(
     *,
     endpoint: Endpoint,
     vault: Vault,
+    injected: bool = False,
 ) -> Filter:
     """Gives the rules that mask or block what the model says and restore what the user said.
 
     Masking looks at what the model wrote; what is restored is the user's own and is not looked at
-    again.
+    again. `injected` says that something from outside in the request speaks to the model.
 
     Raises:
         Unavailable: it cannot be told what there is to mask.
@@ -697,7 +746,7 @@ def build_filter(
     masked: Counter[str] = Counter()
     active: dict[StreamRule, Rewrite] = {}
     selection = guard.detector.selection(context.principal.id)
-    shown = _shown(guard, context, endpoint)
+    shown = _shown(guard, context, endpoint, injected=injected)
     for category, rules in guard.rules_by_category.items():
         treatment = shown(category)
         if treatment is not Treatment.CLEAR:
@@ -725,6 +774,7 @@ def build_filter(
                 endpoint=endpoint,
                 sink=sink,
                 tool_declared=declared,
+                injected=injected,
             )
 
         def allowed(entry: Entry, sink: Sink) -> bool:
@@ -769,10 +819,15 @@ _Shown = Callable[[Category], Treatment]
 """How an answer may show a category."""
 
 
-def _shown(guard: Guard, context: RequestContext, endpoint: Endpoint) -> _Shown:
+def _shown(
+    guard: Guard, context: RequestContext, endpoint: Endpoint, *, injected: bool = False
+) -> _Shown:
     @cache
     def shown(category: Category) -> Treatment:
-        return decide_output(guard.policies, context, category, endpoint=endpoint)[0]
+        treatment, _ = decide_output(
+            guard.policies, context, category, endpoint=endpoint, injected=injected
+        )
+        return treatment
 
     return shown
 
@@ -875,15 +930,33 @@ def _restoring(
     in_url = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, "url"))
 
     def restore(token: str, left: str) -> str | None:
-        return (in_url if _ends_in_url(left) else in_text)(token)
+        return (in_url if _ends_in_url(_as_read(guard, vault, left)) else in_text)(token)
 
     return restore
 
 
+def _as_read(guard: Guard, vault: Vault, left: str) -> str:
+    """A text with something in the place of each placeholder, an address where that stands for one.
+
+    What follows `[URL_1]` without a space becomes part of that link.
+    """
+    pieces: list[str] = []
+    cursor = 0
+    for start, end in guard.grammar.find(left):
+        parsed = guard.grammar.parse(left[start:end])
+        entry = vault.entry(*parsed) if parsed else None
+        links = entry is not None and (entry.entity == "URL" or _ADDRESS.search(entry.original))
+        pieces += (left[cursor:start], "https://x" if links else "x")
+        cursor = end
+    return "".join((*pieces, left[cursor:]))
+
+
+_ADDRESS = regex.compile(r"://|www\.", regex.IGNORECASE)
 _LINK = regex.compile(
     r"(?:(?:https?|ftp|file|mailto|data|javascript|wss?|tel|sms):|www\.|&#|[\\/]{2})[^\s\"'>)]*$"
     r"|\]\([^)\n]*$|\]:[^\n]*$"  # the target of a Markdown link, wherever it has got to
     r"|<[a-z!/][^>]*$"  # inside a tag, whose attributes may be addresses
+    r"|(?<![\w@.-])(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?::\d{1,5})?[/?#][^\s\"'>)]*$"  # no scheme
     r"|^\S{100,}$",  # a word too long to tell
     regex.IGNORECASE,
 )

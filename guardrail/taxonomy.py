@@ -23,6 +23,8 @@ DOCUMENT = Category("document")
 """A document all of whose text was read, and cannot be changed. Not personal data by itself."""
 PICTURE = Category("picture")
 """A picture whose text was recognised; what else it shows, a face among it, was not."""
+INJECTION = Category("injection")
+"""Text from outside that speaks to the model, or hides: not personal data, but a danger to it."""
 
 PERSONAL: tuple[Category, ...] = tuple(
     Category(name)
@@ -39,6 +41,7 @@ CATEGORIES: tuple[Category, ...] = (
     UNINSPECTABLE,
     DOCUMENT,
     PICTURE,
+    INJECTION,
     UNKNOWN,
     NONE,
 )
@@ -122,6 +125,7 @@ _ROWS: Mapping[str, str] = {
     "uninspectable": "MEDIA REMOTE_REFERENCE TOKENS",
     "document": "READ_DOCUMENT",
     "picture": "READ_PICTURE",
+    "injection": "PROMPT_INJECTION HIDDEN_TEXT",
 }
 
 _LABELS: Mapping[str, str] = {

@@ -50,12 +50,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextUnit:
-    """One string leaf of a payload. `pointer` is its JSON Pointer (RFC 6901)."""
+    """One string leaf of a payload. `pointer` is its JSON Pointer (RFC 6901).
+
+    `untrusted`: neither the user nor the application wrote it, but a tool, a document or a page.
+    """
 
     pointer: str
     text: str = field(repr=False)
     role: str = ""
     kind: Kind = Kind.PROSE
+    untrusted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

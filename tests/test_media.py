@@ -79,7 +79,7 @@ def reading(policies: Path = POLICIES, *, read: bool = True) -> Deployment:
         policies=store,
         taxonomy=taxonomy,
         key=b"k" * 32,
-        reader=Reader(Bounds(), timeout_s=60) if read else None,
+        reader=DocumentReader(Bounds(), timeout_s=60) if read else None,
     )
     return deployment(guard=guard, routes=ROUTES)
 

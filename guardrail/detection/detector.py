@@ -12,6 +12,7 @@ from guardrail.detection.cues import OPTIONAL_ENTITIES, cue_rules
 from guardrail.detection.custom import load_custom_rules
 from guardrail.detection.engine import Detector, RuleDetector, field_name
 from guardrail.detection.identifiers import identifier_rules, without_loopback
+from guardrail.detection.injection import Injections
 from guardrail.detection.known.finder import load_known
 from guardrail.detection.labels import ORGANIZATION
 from guardrail.detection.lists import AllowList, deny_rules
@@ -36,7 +37,7 @@ SOURCES: tuple[Callable[[], Iterable[Rule]], ...] = (
 )
 """Where the built-in rules come from."""
 
-RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = (special_lexicon,)
+RECOGNIZERS: tuple[Callable[[], Recognizer], ...] = (special_lexicon, Injections)
 """Recognizers that are always at work, beside those that the configuration names."""
 
 NAMES = ("builtin",)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from guardrail.detection.cache import FindingCache, Reading
+from guardrail.detection.injection import ENTITIES, hidden
 from guardrail.detection.names import Doubt
 from guardrail.detection.normalize import View, loose_letters, readings
 from guardrail.detection.patterns import Rule, RuleSet, find
@@ -241,7 +242,10 @@ class RuleDetector:
         deadline = self.clock() + self.timeout
         # What was found by an older list of known people is not what is known now.
         now = "".join(getattr(one, "generation", "") for one in self.recognizers)
-        keys = [self.cache.key(u.kind, field_name(u.pointer), u.text, now) for u in units]
+        keys = [
+            self.cache.key(u.kind, field_name(u.pointer), u.text, now, "!" if u.untrusted else "")
+            for u in units
+        ]
         found = {key: self.cache.get(key) for key in keys}
         new = {key: unit for key, unit in zip(keys, units, strict=True) if found[key] is None}
         for batch in batches(new.items(), size=lambda item: len(item[1].text)):
@@ -255,7 +259,7 @@ class RuleDetector:
         return [reading for reading in done if reading]
 
     def _read(self, units: Sequence[TextUnit], deadline: float) -> list[Reading]:
-        found: list[list[Finding]] = [[] for _ in units]
+        found: list[list[Finding]] = [hidden(unit) for unit in units]
         doubts: list[dict[int, dict[_Place, float]]] = [{} for _ in units]
         seen = [(at, view) for at, unit in enumerate(units) for view in readings(unit.text)]
         loose = [loose_letters(unit.text) for unit in units]
@@ -322,7 +326,12 @@ class RuleDetector:
 
 
 def _open(text: str, read: Reading, selection: Selection) -> tuple[Doubt, ...]:
-    counted = (f for f in selection.keep(text, read.findings) if not selection.reviews(f))
+    # A sentence that speaks to the model may name somebody, whom nothing has found by that.
+    counted = (
+        f
+        for f in selection.keep(text, read.findings)
+        if not selection.reviews(f) and f.entity not in ENTITIES
+    )
     allowed = (f for f in read.findings if text[f.span.start : f.span.end] in selection.allow)
     starts: list[int] = []
     ends: list[int] = []

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from guardrail.detection.injection import ENTITIES as INJECTIONS
 from guardrail.detection.lists import AllowList
 from guardrail.types import Finding
 
@@ -22,7 +23,8 @@ def _none() -> Mapping[str, float]:
 class Preferences:
     """What one app, or all of them, set about detection; see `[apps.<id>.detection]`.
 
-    `threshold` None keeps what holds for all. `only`, unless empty, lists the entities that count.
+    `threshold` None keeps what holds for all. `only`, unless empty, lists the entities that count;
+    what speaks to the model is nobody's data, and counts besides.
     `allow` holds texts that are no findings, `deny` texts that are, by entity.
     """
 
@@ -62,7 +64,7 @@ class Selection:
         """Whether nothing that this recognizer finds of this entity counts."""
         return (
             entity in self.exclude
-            or (bool(self.only) and entity not in self.only)
+            or (bool(self.only) and entity not in self.only | INJECTIONS)
             or recognizer in self.foreign
         )
 

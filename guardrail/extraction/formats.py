@@ -1,4 +1,4 @@
-"""Reads one file from standard input and writes its text, or nothing: the child of a `DocumentReader`.
+"""Reads one file from standard input and writes its text, or nothing: `DocumentReader`'s child.
 
 A file counts as read only where all of it was: a picture in a document, an attachment, a drawing,
 a font whose letters cannot be told, an earlier revision, or a member of an archive that is no XML

@@ -102,7 +102,9 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.communicate()
 
 
-def build_reader(*, documents: bool, ocr: bool, pages: int, timeout_s: float) -> DocumentReader | None:
+def build_reader(
+    *, documents: bool, ocr: bool, pages: int, timeout_s: float
+) -> DocumentReader | None:
     """Gives the reader of what is to be read; None where that is nothing.
 
     Raises:

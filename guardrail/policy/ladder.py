@@ -61,6 +61,7 @@ def decide(
     local: Endpoint | None,
     residual: float | None = None,
     unalterable: frozenset[Category] = frozenset(),
+    injected: bool = False,
 ) -> Decision:
     """What may happen to each category found, were the request sent to this endpoint.
 
@@ -69,7 +70,8 @@ def decide(
     of a category are the forbids that denied milder treatments, then the permits of the one given.
     `residual` is the expected number of names that were not found, None where it is not known.
     What is `unalterable` stands in something that cannot be written again: it leaves in clear or
-    not at all.
+    not at all. `injected` says that something from outside in the request speaks to the model, or
+    hides.
     """
     home = endpoint if endpoint.local else local
     asked = (endpoint, home) if home else (endpoint,)
@@ -89,6 +91,7 @@ def decide(
             (*subject, category in unalterable),
             climbs[category in unalterable],
             residual=residual,
+            injected=injected,
         )
         for category, proof in (evidence or {NONE: Evidence()}).items()
     }
@@ -103,13 +106,20 @@ def decide(
 
 
 def decide_output(
-    store: PolicyStore, context: RequestContext, category: Category, *, endpoint: Endpoint
+    store: PolicyStore,
+    context: RequestContext,
+    category: Category,
+    *,
+    endpoint: Endpoint,
+    injected: bool = False,
 ) -> tuple[Treatment, tuple[Reason, ...]]:
     """How an answer may show a category: CLEAR, REDACTED (masked) or BLOCKED, and why."""
     sitting = _sit(store, context, endpoint)
     climb = partial(_first, rungs=SHOW, endpoint=endpoint)
     subject = ("output", endpoint.id)
-    verdict = _verdict(store, context, sitting, category, Evidence(), subject, climb)
+    verdict = _verdict(
+        store, context, sitting, category, Evidence(), subject, climb, injected=injected
+    )
     return verdict.treatment, _reasons(store, verdict)
 
 
@@ -119,18 +129,22 @@ def may_restore(
     category: Category,
     *,
     endpoint: Endpoint,
-    sink: Literal["text", "tool", "url"],
+    sink: Literal["text", "tool", "url", "code"],
     tool_declared: bool = False,
+    injected: bool = False,
 ) -> bool:
     """Tells whether originals of a category may replace pseudonyms where the sink says.
 
-    `tool_declared` states that the deployment declares the tool as inside its trust boundary.
+    `tool_declared` states that the deployment declares the tool as inside its trust boundary,
+    `injected` that something from outside in the request speaks to the model, or hides.
     """
     sitting = _sit(store, context, endpoint)
     climb = partial(_first, rungs={REIDENTIFY: Treatment.CLEAR}, endpoint=endpoint)
     subject = ("restore", endpoint.id)
     restoring = Restoring(sink, tool_declared)
-    verdict = _verdict(store, context, sitting, category, Evidence(), subject, climb, restoring)
+    verdict = _verdict(
+        store, context, sitting, category, Evidence(), subject, climb, restoring, injected=injected
+    )
     return verdict.treatment is Treatment.CLEAR
 
 
@@ -140,13 +154,16 @@ def may_process_unaudited(
     evidence: Mapping[Category, Evidence],
     *,
     endpoint: Endpoint,
+    injected: bool = False,
 ) -> bool:
     """Tells whether a request may go on at an endpoint although it cannot be recorded."""
     sitting = _sit(store, context, endpoint)
     climb = partial(_first, rungs={PROCESS_UNAUDITED: Treatment.CLEAR}, endpoint=endpoint)
     subject = ("unaudited", endpoint.id)
     return all(
-        _verdict(store, context, sitting, category, proof, subject, climb).treatment
+        _verdict(
+            store, context, sitting, category, proof, subject, climb, injected=injected
+        ).treatment
         is Treatment.CLEAR
         for category, proof in (evidence or {NONE: Evidence()}).items()
     )
@@ -195,13 +212,21 @@ def _verdict(
     restoring: Restoring | None = None,
     *,
     residual: float | None = None,
+    injected: bool = False,
 ) -> Verdict:
     """The strictest verdict of all the sets that hold; remembered by its subject."""
     if sitting.fault:
         return Verdict(Treatment.BLOCKED, (), (sitting.fault,))
     classified = category if category in store.categories else UNKNOWN
     try:
-        this = case(context, classified, evidence, origin=sitting.origin, residual=residual)
+        this = case(
+            context,
+            classified,
+            evidence,
+            origin=sitting.origin,
+            residual=residual,
+            injected=injected,
+        )
     except (TypeError, ValueError):
         return Verdict(Treatment.BLOCKED, (), ("InvalidFacts",))
     key = (subject, sitting.sets, this, restoring)

@@ -34,12 +34,13 @@ class Case(NamedTuple):
     findings: int
     confidence: int
     residual: int | None = None
+    injected: bool = False
 
 
 class Restoring(NamedTuple):
     """Where an original would stand, for a question about restoring it."""
 
-    sink: Literal["text", "tool", "url"]
+    sink: Literal["text", "tool", "url", "code"]
     tool_declared: bool
 
 
@@ -50,10 +51,12 @@ def case(
     *,
     origin: str,
     residual: float | None = None,
+    injected: bool = False,
 ) -> Case:
     """The case of one category in one request; `origin` is empty where it is not known.
 
-    `residual` is the expected number of names left in the request, None where it is not known.
+    `residual` is the expected number of names left in the request, None where it is not known;
+    `injected` says that something from outside in it speaks to the model, or hides.
 
     Raises:
         ValueError: the evidence counts nothing, its score is not in [0, 1], the age is not one, or
@@ -73,6 +76,7 @@ def case(
         findings=quantised_count(evidence.count),
         confidence=quantised_confidence(evidence.score),
         residual=None if residual is None else quantised_residual(residual),
+        injected=injected,
     )
 
 
@@ -87,6 +91,7 @@ def facts(case: Case, restoring: Restoring | None = None) -> str:
         "filings": [_entity("Filing", filing) for filing in case.filings],
         "count": case.findings,
         "confidence": case.confidence,
+        "injected": case.injected,
     }
     if case.age is not None:
         context["age"] = case.age

@@ -40,6 +40,8 @@ class Action(StrEnum):
     """Part of the protocol: never changed. Personal data found in it is refused."""
     ARGUMENT = "argument"
     """Text that a tool is called with, or that is said to one, rather than to the reader."""
+    CODE = "code"
+    """Code or a command that a tool runs, at the provider or on the caller's machine."""
     LINK = "link"
     """An address: where it must change, only `[A-Za-z0-9_-]` is put into it."""
     MEDIA = "media"
@@ -85,7 +87,8 @@ class Leaf:
 
     `declared` says that the map names the leaf itself, and does not merely inspect it; `number`
     that the payload holds a number, not a string; `piece` that it may be a part of a longer text;
-    `binary` that it is a file in base64, where the map expects no text.
+    `binary` that it is a file in base64, where the map expects no text; `untrusted` that a tool, a
+    document or a page wrote it.
     """
 
     path: Path = field(repr=False)
@@ -95,6 +98,7 @@ class Leaf:
     number: bool = False
     piece: bool = True
     binary: bool = False
+    untrusted: bool = False
 
     @property
     def pointer(self) -> str:
@@ -205,7 +209,7 @@ def _descend(node: FieldMap, steps: list[str]) -> FieldMap:
 
 
 _OPAQUE = frozenset({Action.MEDIA, Action.REFERENCE, Action.TOKENS, Action.DERIVED, Action.SECRET})
-_WRITTEN = frozenset({None, Action.TEXT, Action.LINK, Action.THOUGHT, Action.ARGUMENT})
+_WRITTEN = frozenset({None, Action.TEXT, Action.LINK, Action.THOUGHT, Action.ARGUMENT, Action.CODE})
 """Actions of strings that somebody wrote, which are media where they hold nothing but data."""
 _SEALED = frozenset({Action.SIGNED, Action.STRUCTURE, Action.MEDIA})
 """Actions of strings that are no text, and that may be a file in base64."""

@@ -19,7 +19,7 @@ NEEDS_PYPDF = pytest.mark.skipif(
 
 
 def test_a_document_is_read_in_a_process_of_its_own() -> None:
-    found = Reader(BOUNDS, timeout_s=60).read(docx(paragraphs(("to alice@example.com",))))
+    found = DocumentReader(BOUNDS, timeout_s=60).read(docx(paragraphs(("to alice@example.com",))))
     assert found is not None
     assert "to alice@example.com" in found.text
     assert not found.picture
@@ -28,30 +28,30 @@ def test_a_document_is_read_in_a_process_of_its_own() -> None:
 
 @NEEDS_PYPDF
 def test_a_pdf_is_read() -> None:
-    found = Reader(BOUNDS, timeout_s=60).read(pdf("to alice@example.com"))
+    found = DocumentReader(BOUNDS, timeout_s=60).read(pdf("to alice@example.com"))
     assert found is not None
     assert "to alice@example.com" in found.text
 
 
 @pytest.mark.parametrize("raw", [b"%PDF-1.7 x", b"PK\x03\x04x", b"\x89PNG\r\n\x1a\nx", b"", b"x"])
 def test_what_cannot_be_read_gives_nothing(raw: bytes) -> None:
-    assert Reader(BOUNDS, timeout_s=60).read(raw) is None
+    assert DocumentReader(BOUNDS, timeout_s=60).read(raw) is None
 
 
 def test_what_takes_too_long_gives_nothing() -> None:
     begun = time.monotonic()
-    assert Reader(BOUNDS, timeout_s=0.001).read(docx(paragraphs(("hello",)))) is None
+    assert DocumentReader(BOUNDS, timeout_s=0.001).read(docx(paragraphs(("hello",)))) is None
     assert time.monotonic() - begun < 30
 
 
 def test_what_takes_too_much_memory_gives_nothing() -> None:
     small = Bounds(memory=2**20)
     raw = docx(paragraphs((" ".join(map(str, range(700_000))),)))
-    assert Reader(small, timeout_s=60).read(raw) is None
+    assert DocumentReader(small, timeout_s=60).read(raw) is None
 
 
 def test_a_document_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, raw = Reader(BOUNDS, timeout_s=60), docx(paragraphs(("hello",)))
+    reader, raw = DocumentReader(BOUNDS, timeout_s=60), docx(paragraphs(("hello",)))
     first = reader.read(raw)
     monkeypatch.setattr("sys.executable", os.devnull)
     assert first is not None
@@ -60,7 +60,7 @@ def test_a_document_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_interpreter_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", os.devnull)
-    assert Reader(BOUNDS, timeout_s=60).read(docx(paragraphs(("hello",)))) is None
+    assert DocumentReader(BOUNDS, timeout_s=60).read(docx(paragraphs(("hello",)))) is None
 
 
 def test_what_is_not_asked_for_is_not_read() -> None:
@@ -117,7 +117,7 @@ def picture(word: str, *, dot: int = 12) -> bytes:
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
 def test_the_text_of_a_picture_is_recognised() -> None:
-    reader = Reader(Bounds(tesseract=shutil.which("tesseract") or ""), timeout_s=120)
+    reader = DocumentReader(Bounds(tesseract=shutil.which("tesseract") or ""), timeout_s=120)
     found = reader.read(picture("HELLO"))
     assert found is not None
     assert found.picture

@@ -13,6 +13,7 @@ from typing import Any
 
 from guardrail.protocols.fields import Action, FieldMap, Rows, compile_map
 from guardrail.protocols.payload import Json
+from guardrail.protocols.untrusted import Mark, compile_marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,9 @@ class Protocol:
     wherever it was posted. `served` says that the gateway takes its requests. `errors` names an
     error style, `model` the field of the model. `media` says that its answers may be pictures or
     sound, `lines` that they are JSON lines whatever their content type says; `requests` names the
-    field of a form whose file may hold other requests, one a line.
+    field of a form whose file may hold other requests, one a line. `untrusted` marks what of a
+    request a tool, a document or a page wrote; `code` names the tools whose arguments are run as
+    code.
 
     Of a stream, `done` is the data of the last event; `finish` are fields that end what they stand
     in; `kind` is the field that says what an event is, `ends` those kinds that end a channel, and
@@ -124,6 +127,8 @@ class Protocol:
     cited: frozenset[str] = frozenset()
     tool: ToolNames | None = None
     state: StatePlaces | None = None
+    code: frozenset[str] = frozenset()
+    untrusted: tuple[Mark, ...] = ()
     request: FieldMap
     response: FieldMap
     events: FieldMap
@@ -197,7 +202,8 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     rows["kinds"] = {kind: compile_map({**events, **own}, shared) for kind, own in kinds.items()}
     for name in ("paths", "finish", "channel"):
         rows[name] = tuple(rows.get(name, ()))
-    for name in ("shape", "ends", "joined"):
+    rows["untrusted"] = compile_marks(rows.get("untrusted", {}))
+    for name in ("shape", "ends", "joined", "code"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
     rows["state"] = _state(rows["state"]) if "state" in rows else None
