@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote_plus
@@ -183,9 +184,10 @@ def inspect(
 
     Raises:
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
+        Refusal: 413 where the request holds more strings than can be read in any time.
     """
     known = KnownValues({entry.original: entry.entity for entry in vault})
-    read = [tuple(leaves(body.payload, protocol.request)) for body, protocol in bodies]
+    read = [_read(body, protocol) for body, protocol in bodies]
     units = [_unit(leaf) for found in read for leaf in found if _is_text(leaf)]
     detected = iter(guard.detector.find_all(units, app=app))
     selection = guard.detector.selection(app)
@@ -209,6 +211,17 @@ def inspect(
         for (body, _), found in zip(bodies, read, strict=True)
     ]
     return _summarise(guard, parts, counts, guard.detector.missed(units, app=app))
+
+
+MAX_LEAVES = 100_000
+"""Strings, long numbers and keys of one part of a request."""
+
+
+def _read(body: Body, protocol: Protocol) -> tuple[Leaf, ...]:
+    read = tuple(islice(leaves(body.payload, protocol.request), MAX_LEAVES + 1))
+    if len(read) > MAX_LEAVES:
+        raise Refusal(413, "body_too_large", f"a request of more than {MAX_LEAVES} strings")
+    return read
 
 
 def _is_text(leaf: Leaf) -> bool:
