@@ -930,7 +930,7 @@ class EventAnswer:
         channel = self._channels.get(key)
         if channel is None:
             # A client joins what follows an end to what came before it; we no longer could.
-            if key in self._ended or any(key[: len(over)] == over for over in self._over):
+            if key in self._ended or any(key[:n] in self._over for n in range(len(key) + 1)):
                 raise Refusal(502, "upstream_uninspectable", "the answer goes on after its end")
             if len(self._channels) >= _MOST:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")

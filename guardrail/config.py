@@ -48,6 +48,7 @@ from guardrail.exchange import Deployment, Limits
 from guardrail.extraction.reader import build_reader
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
 from guardrail.policy.loader import load_policies, selftest
+from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
 from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import Taxonomy, load_taxonomy
@@ -213,10 +214,14 @@ class AuditConfig(_Table):
 
 
 class LimitsConfig(_Table):
-    """`[limits]`: bytes of a request and of an answer that is held, seconds to read a request."""
+    """`[limits]`: bytes of a request and of an answer that is held, seconds to read a request.
+
+    `inflight_bytes` is what all requests at once may hold; one more is told to come again.
+    """
 
     request_bytes: int = Field(default=8 * 2**20, gt=0)
     answer_bytes: int = Field(default=32 * 2**20, gt=0)
+    inflight_bytes: int = Field(default=256 * 2**20, gt=0)
     read_timeout_s: float = Field(default=30.0, gt=0)
 
 
@@ -224,12 +229,14 @@ class MiddlewareConfig(_Table):
     """`[middleware]`: the wrapped app. `app` names its table under `[apps]`.
 
     `unguarded` lists paths that carry no model traffic; one that ends in `/*` covers all below.
-    `endpoint` is where requests go that name no model.
+    `endpoint` is where requests go that name no model. `headers` names the headers of requests to
+    models that are treated with the body, in the transport too; a final `*` stands for any rest.
     """
 
     app: Id = "default"
     unguarded: tuple[str, ...] = ()
     endpoint: str = ""
+    headers: tuple[str, ...] = DEFAULT_HEADERS
 
 
 class GatewayConfig(_Table):
@@ -399,6 +406,12 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     if endpoint_id and endpoint_id not in config.endpoints:
         yield f"middleware.endpoint: there is no [endpoints.{endpoint_id}]"
     yield from _vault_problems(config.vaults)
+    try:
+        HeaderNames(config.middleware.headers)
+    except ValueError as error:
+        yield f"middleware.headers: {error}"
+    if config.limits.inflight_bytes < config.limits.request_bytes:
+        yield "limits.inflight_bytes: less than limits.request_bytes, so a large request never fits"
     keys = [a.key.get_secret_value() for a in config.apps.values() if a.key is not None]
     if len(set(keys)) < len(keys):
         yield "apps: two apps share one key"
@@ -558,6 +571,7 @@ def build(config: Config) -> Built:
             guard=guard,
             routes=routes,
             destination=config.middleware.endpoint,
+            headers=HeaderNames(config.middleware.headers),
             limits=Limits(request=config.limits.request_bytes, answer=config.limits.answer_bytes),
         ),
         audit=audit,

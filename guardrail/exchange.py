@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from math import ceil
@@ -45,9 +46,10 @@ from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_
 from guardrail.protocols.errors import Told, render_error, render_stream_error
 from guardrail.protocols.fields import FieldMap, Leaf, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
+from guardrail.protocols.headers import NO_HEADERS, HeaderNames, is_person
 from guardrail.protocols.jobs import read_job
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
-from guardrail.protocols.mirrored import mirrored, written
+from guardrail.protocols.mirrored import chosen, is_mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
 from guardrail.remembering import Case, Leaving, Memory, Witness, keeps, recall
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
@@ -121,6 +123,18 @@ class UpstreamFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyHint:
+    """Links that a client may fetch while it waits for the answer."""
+
+    links: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AppFailed:
+    """The wrapped app raised, which its server is told; what was begun cannot be ended well."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerGone:
     """Nobody waits for the answer any more; `code` says why."""
 
@@ -135,6 +149,8 @@ Event = (
     | ChunkReceived
     | ResponseEnded
     | UpstreamFailed
+    | EarlyHint
+    | AppFailed
     | PeerGone
 )
 
@@ -153,12 +169,13 @@ class Record:
 class Forward:
     """Send the request on. `route` is None where the wrapped app decides where it goes.
 
-    `headers` take the place of those that mirror the body.
+    `headers` take the place of those whose names are `replaced`.
     """
 
     body: bytes = field(repr=False)
     query: bytes = field(default=b"", repr=False)
     headers: Headers = field(default=(), repr=False)
+    replaced: frozenset[bytes] = frozenset()
     route: Route | None = None
     diverted: bool = False
 
@@ -170,6 +187,13 @@ class Reply:
     status: int
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Send these links to the client, ahead of the answer."""
+
+    links: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +230,7 @@ class Keep:
     leaving: Leaving
 
 
-Command = Record | Forward | Reply | Start | Emit | Keep | Close
+Command = Record | Forward | Reply | Hint | Start | Emit | Keep | Close
 
 
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────
@@ -235,12 +259,14 @@ class Limits:
 class Deployment:
     """What all exchanges share: the guard, where requests can go, and how large they may be.
 
-    `destination` is the endpoint a request means that names no model, where it is known.
+    `destination` is the endpoint a request means that names no model, where it is known. `headers`
+    names the request headers that are treated with the body.
     """
 
     guard: Guard
     routes: tuple[Route, ...]
     destination: str = ""
+    headers: HeaderNames = NO_HEADERS
     limits: Limits = field(default_factory=Limits)
 
 
@@ -290,6 +316,7 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "upstream_unreachable": "the model endpoint did not answer",
         "upstream_timeout": "the model endpoint took too long",
         "upstream_broken": "the model endpoint broke off its answer",
+        "app_failed": "the app broke off its answer",
     }
 )
 
@@ -404,12 +431,13 @@ class Exchange:
             body = read_body(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = protocol_of(body.payload, event.path)
             self._request_id = _id_of(body.payload)
+            _refuse_other_endpoint(body.payload, self._protocol)
             bodies.append(read_job(body, self._protocol))
         if event.query:
             bodies.append((read_form(event.query), GENERIC))
         queried = len(bodies)
-        if headers_too := mirrored(event.headers):
-            bodies.append((headers_too, GENERIC))
+        with_body = self._headers(event.headers)
+        bodies += with_body
         sent = len(bodies)
         if event.envelope:
             bodies.append((_envelope(event.envelope), ENVELOPE))
@@ -448,12 +476,13 @@ class Exchange:
                 break
         else:
             raise Refusal(503, "conversation_busy", _MESSAGES["conversation_busy"])
-        repeated = written(parts.pop()) if headers_too else ()
+        headers_too = [pair for part in parts[sent - len(with_body) :] for pair in written(part)]
         body_out = parts.pop(0) if event.body else b""
         return self._go(
             body=self._renamed(body_out, named) if event.body else b"",
             query=parts[0] if event.query else b"",
-            headers=repeated,
+            headers=tuple(headers_too),
+            replaced=frozenset(name for name, _ in event.headers if self._treats(name)),
         )
 
     def _recall(self, payload: Json) -> Memory:
@@ -477,6 +506,26 @@ class Exchange:
         self._route, self._case, self._vault = self._target, case, case.vault
         self._endpoints = self._targets()
         return (Forward(body=event.body, query=event.query, route=self._target),)
+
+    def _headers(self, headers: Headers) -> list[tuple[Body, Protocol]]:
+        """The headers that are treated with the body: what they say, and whom they name."""
+        said = chosen(headers, lambda name: self._treats(name) and not self._names(name))
+        whom = chosen(headers, self._names)
+        return [(body, map_) for body, map_ in ((said, GENERIC), (whom, _WHOM)) if body]
+
+    def _treats(self, name: bytes) -> bool:
+        """Whether a header is treated with the body.
+
+        What an app asks of its own service says who signed in, which it must know; what is asked
+        of a model goes on to one. A gateway passes no header on.
+        """
+        if is_mirrored(name):
+            return True
+        to_model = self._protocol is not GENERIC or self._door is Door.TRANSPORT
+        return self._door is not Door.GATEWAY and to_model and name in self._deployment.headers
+
+    def _names(self, name: bytes) -> bool:
+        return self._treats(name) and not is_mirrored(name) and is_person(name)
 
     def _choose(self, cases: _Cases, named: _Named) -> Choice:
         routes = self._deployment.routes
@@ -559,13 +608,21 @@ class Exchange:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
 
-    def _go(self, *, body: bytes, query: bytes, headers: Headers) -> Sequence[Command]:
+    def _go(
+        self, *, body: bytes, query: bytes, headers: Headers, replaced: frozenset[bytes]
+    ) -> Sequence[Command]:
         self._state = State.DECIDED
-        diverted = self._target is not None and self._route is not self._target
         forward = Forward(
-            body=body, query=query, headers=headers, route=self._route, diverted=diverted
+            body=body,
+            query=query,
+            headers=headers,
+            replaced=replaced,
+            route=self._route,
+            diverted=self._target is not None and self._route is not self._target,
         )
         self._fallback = self._without_audit(forward)
+        if self._inspection:  # what was read is of no more use, and large
+            self._inspection = replace(self._inspection, parts=())
         return (Record(self._event("egress.decision")), forward)
 
     def _without_audit(self, forward: Forward) -> Sequence[Command]:
@@ -671,16 +728,8 @@ class Exchange:
     def _open_answer(self, content_type: str) -> Answer:
         limit = self._deployment.limits.answer
         media = content_type.partition(";")[0].strip().lower()
-        endpoint = self._answering()
         self._witness = self._hearing()
-        outgoing = build_filter(
-            self._deployment.guard,
-            self._context,
-            endpoint=endpoint,
-            vault=self._vault,
-            injected=self._inspection is not None and self._inspection.injected,
-        )
-        self._filter = outgoing
+        outgoing = self._outgoing()
         options = content_type.lower()
         if "charset" in options and not _UTF8.search(options):
             raise Refusal(502, "upstream_uninspectable", "the answer is not UTF-8")
@@ -739,6 +788,23 @@ class Exchange:
     def _leave(self) -> Sequence[Command]:
         leaving = self._witness.leave() if self._witness else None
         return (Keep(leaving),) if leaving else ()
+
+    def _outgoing(self) -> Filter:
+        self._filter = build_filter(
+            self._deployment.guard,
+            self._context,
+            endpoint=self._answering(),
+            vault=self._vault,
+            injected=self._inspection is not None and self._inspection.injected,
+        )
+        return self._filter
+
+    def _on_hint(self, event: EarlyHint) -> Sequence[Command]:
+        """A hint that cannot be filtered is left out: nobody is owed one."""
+        with suppress(Exception):
+            self._outgoing()
+            return (Hint(tuple(map(self._spoken, event.links))),)
+        return ()
 
     def _start(self, length: int | None = None) -> Start:
         held = self._held_start
@@ -842,6 +908,16 @@ class Exchange:
     def _on_upstream_failed(self, event: UpstreamFailed) -> Sequence[Command]:
         return self._fail(event.status, event.code, _MESSAGES.get(event.code, event.code))
 
+    def _on_app_failed(self, event: AppFailed) -> Sequence[Command]:
+        """A stream of events says so before it is torn; whatever else was begun is only torn."""
+        if not (self._started and self._streams_events):
+            return self._on_peer_gone(PeerGone("app_failed"))
+        torn = [
+            Close(aborted=True) if isinstance(command, Close) else command
+            for command in self._fail(502, "app_failed", _MESSAGES["app_failed"])
+        ]
+        return sorted(torn, key=lambda command: not isinstance(command, Record))
+
     def _on_peer_gone(self, event: PeerGone) -> Sequence[Command]:
         self._state = State.CLOSED
         return (Close(aborted=True), *self._outcome(event.code))
@@ -890,10 +966,13 @@ _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]
     (State.DECIDED, RecordFailed): Exchange._on_record_failed,
     (State.DECIDED, ResponseStarted): Exchange._on_start,
     (State.DECIDED, UpstreamFailed): Exchange._on_upstream_failed,
+    (State.DECIDED, EarlyHint): Exchange._on_hint,
+    (State.DECIDED, AppFailed): Exchange._on_app_failed,
     (State.DECIDED, PeerGone): Exchange._on_peer_gone,
     (State.ANSWERING, ChunkReceived): Exchange._on_chunk,
     (State.ANSWERING, ResponseEnded): Exchange._on_end,
     (State.ANSWERING, UpstreamFailed): Exchange._on_upstream_failed,
+    (State.ANSWERING, AppFailed): Exchange._on_app_failed,
     (State.ANSWERING, PeerGone): Exchange._on_peer_gone,
 }
 """The legal life of an exchange; an event that is not in it changes nothing."""
@@ -985,6 +1064,8 @@ def _single_headers(headers: Headers) -> dict[bytes, str]:
     for name in _SINGLE:
         if names[name] > 1:
             raise Refusal(400, "ambiguous_header", f"the {name.decode()} header came twice")
+    if names[b"content-length"] and names[b"transfer-encoding"]:
+        raise Refusal(400, "ambiguous_header", "the length of the body is said in two ways")
     return {name: value.decode("latin-1").strip() for name, value in headers}
 
 
@@ -1006,6 +1087,15 @@ ENVELOPE = Protocol(
     events=FieldMap(),
 )
 """The address and headers of a request that leaves as they are: inspected, never changed."""
+
+
+_WHOM = Protocol(
+    name="headers",
+    request=compile_map({"[]": "person_id"}),
+    response=FieldMap(),
+    events=FieldMap(),
+)
+"""Request headers whose whole value says who is asking."""
 
 
 def _envelope(parts: Sequence[str]) -> Body:
@@ -1052,6 +1142,21 @@ def _id_of(payload: Json) -> str | int | None:
     if isinstance(found, JsonNumber) and found.lexeme.isdigit() and len(found.lexeme) < 16:
         return int(found.lexeme)
     return found if isinstance(found, str) and _ID.fullmatch(found) else None
+
+
+_ENDPOINTS = frozenset("api_base base_url custom_llm_provider extra_headers user_config".split())
+"""Fields by which a caller of a proxy says where a request goes, past what policy decided on."""
+
+
+def _refuse_other_endpoint(payload: Json, protocol: Protocol) -> None:
+    if protocol is GENERIC or not isinstance(payload, dict):
+        return
+    if said := _ENDPOINTS & payload.keys():
+        raise Refusal(
+            400,
+            "endpoint_in_request",
+            f"the request says where it goes ({min(said)}); only the configuration does",
+        )
 
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)

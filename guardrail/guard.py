@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote_plus
@@ -233,6 +234,7 @@ def inspect(
 
     Raises:
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
+        Refusal: 413 where the request holds more strings than can be read in any time.
     """
     known = KnownValues({entry.original: entry.entity for entry in vault})
     read = [_opened(guard, _leaves(body, protocol)) for body, protocol in bodies]
@@ -301,7 +303,14 @@ _MOST_DOCUMENTS = 16
 
 def _leaves(body: Body, protocol: Protocol) -> Iterator[Leaf]:
     roots = untrusted(body.payload, protocol.untrusted)
-    return marked(leaves(body.payload, protocol.request), roots)
+    read = tuple(islice(leaves(body.payload, protocol.request), MAX_LEAVES + 1))
+    if len(read) > MAX_LEAVES:
+        raise Refusal(413, "body_too_large", f"a request of more than {MAX_LEAVES} strings")
+    return marked(read, roots)
+
+
+MAX_LEAVES = 100_000
+"""Strings, long numbers and keys of one part of a request."""
 
 
 def _is_text(leaf: Leaf) -> bool:

@@ -102,6 +102,7 @@ def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
             status=503,
             code="guardrail_unavailable",
             message="the policy engine fails its self-test on this thread",
+            path=event.path if isinstance(event, RequestReceived | RequestRefused) else "",
         )
     return exchange.receive(event)
 

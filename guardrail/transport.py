@@ -108,7 +108,7 @@ class _Outgoing:
         spoken = (
             value
             for name, value in request.headers.multi_items()
-            if name.lower() not in _MECHANICAL and not is_mirrored(name.encode())
+            if name.lower() not in _MECHANICAL and not self._treats(name)
         )
         return RequestReceived(
             method=request.method,
@@ -118,6 +118,10 @@ class _Outgoing:
             body=body,
             envelope=(*filter(None, path.split("/")), *spoken),
         )
+
+    def _treats(self, name: str) -> bool:
+        raw = name.lower().encode()
+        return is_mirrored(raw) or raw in self.built.deployment.headers
 
     def onward(self, hx: Any, request: Any, target: Route, forward: Forward) -> Any:
         """The request as it may leave: to its address, or to the local model when diverted."""
@@ -129,7 +133,7 @@ class _Outgoing:
             if k.lower() not in _REPLACED
             and not k.lower().startswith(PREFIX)
             and (not forward.diverted or k.lower() in _DIVERTED)
-            and not is_mirrored(k.encode())
+            and k.lower().encode() not in forward.replaced
         ]
         headers += [(k.decode(), v.decode()) for k, v in forward.headers]
         headers.append(("accept-encoding", "identity"))

@@ -24,6 +24,7 @@ from guardrail.exchange import (
     Event,
     Exchange,
     Forward,
+    Hint,
     Keep,
     Limits,
     Record,
@@ -253,6 +254,8 @@ def _words(command: Command) -> str:
             return f"forward {command.route.endpoint.id if command.route else 'app'}"
         case Reply():
             return f"reply {command.status} {dict(command.headers)[b'x-guardrail-code'].decode()}"
+        case Hint():
+            return "hint"
         case Start():
             return f"start {command.status}"
         case Emit():

@@ -39,9 +39,11 @@ from exchange_world import (
 )
 
 from guardrail.exchange import (
+    AppFailed,
     ChunkReceived,
     Deployment,
     Door,
+    EarlyHint,
     Event,
     PeerGone,
     RecordFailed,
@@ -531,14 +533,16 @@ EVENTS: dict[str, Event] = {
     "chunk": said("hi"),
     "ended": ENDED,
     "failed": TIMEOUT,
+    "hinted": EarlyHint((b"</a.css>; rel=preload",)),
+    "app failed": AppFailed(),
     "gone": GONE,
 }
 
 LIVES: dict[str, tuple[list[Event], str]] = {
     # what has happened, and the events that may come next
     "new": ([], "request, refused, gone"),
-    "decided": ([ask(HELLO)], "record failed, started, failed, gone"),
-    "answering": ([ask(HELLO), started()], "chunk, ended, failed, gone"),
+    "decided": ([ask(HELLO)], "record failed, started, failed, hinted, app failed, gone"),
+    "answering": ([ask(HELLO), started()], "chunk, ended, failed, app failed, gone"),
     "refused": ([post(b"{")], "record failed"),
     "blocked": ([ask(HELLO, model="nobody")], "record failed"),
     "unrecorded": ([ask(HELLO), RecordFailed()], ""),

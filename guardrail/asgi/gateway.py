@@ -15,7 +15,15 @@ import httpx
 from anyio.abc import TaskGroup
 from starlette.types import Receive, Scope, Send
 
-from guardrail.asgi.shell import Gone, Performer, Torn, lowered, read_request
+from guardrail.asgi.shell import (
+    Budget,
+    Gone,
+    Performer,
+    Share,
+    Torn,
+    lowered,
+    read_request,
+)
 from guardrail.config import Built, Upstream
 from guardrail.context import App
 from guardrail.exchange import (
@@ -49,6 +57,7 @@ class Gateway:
 
     def __init__(self, built: Built) -> None:
         self._built = built
+        self._budget = Budget(built.config.limits.inflight_bytes)
         self._paths = frozenset(
             path for p in load_protocols().values() if p.served for path in p.paths
         )
@@ -140,6 +149,10 @@ class Gateway:
         return self._built.apps[found] if found else None
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._budget.share() as share:
+            await self._exchange(scope, receive, send, share)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send, share: Share) -> None:
         headers = lowered(scope)
         path: str = scope["path"]
         caller = self._caller(headers)
@@ -172,7 +185,11 @@ class Gateway:
             limits = self._built.config.limits
             try:
                 request = await read_request(
-                    scope, receive, limit=limits.request_bytes, timeout_s=limits.read_timeout_s
+                    scope,
+                    receive,
+                    limit=limits.request_bytes,
+                    timeout_s=limits.read_timeout_s,
+                    share=share,
                 )
             except Gone:
                 return

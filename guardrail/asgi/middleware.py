@@ -8,6 +8,7 @@ middleware and outside the app.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,23 @@ from typing import Any
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from guardrail.asgi.shell import Gone, Performer, Torn, lowered, read_request
+from guardrail.asgi.shell import (
+    Budget,
+    Gone,
+    Performer,
+    Share,
+    Torn,
+    lowered,
+    read_request,
+)
 from guardrail.config import Built, Config, build, load_config
 from guardrail.context import PREFIX
 from guardrail.errors import ConfigError
 from guardrail.exchange import (
+    AppFailed,
     ChunkReceived,
     Door,
+    EarlyHint,
     Forward,
     PeerGone,
     RequestReceived,
@@ -31,21 +42,29 @@ from guardrail.exchange import (
     UpstreamFailed,
 )
 from guardrail.opening import open_exchange
-from guardrail.protocols.mirrored import is_mirrored
 
 _MARK = "guardrail"
 """Key in the scope by which an inner guardrail sees that an outer one has done its work."""
 
 _REPLACED = frozenset(
     b"content-length content-encoding transfer-encoding content-md5 digest content-digest "
-    b"accept-encoding range if-range if-none-match if-modified-since expect".split()
+    b"accept-encoding range if-range expect".split()
 )
 """Request headers about bytes that are not the ones the app gets, or that defeat rewriting."""
 
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+"""What makes an answer empty, where the client has an older one."""
+
+_CHANGES = frozenset({"PUT", "PATCH", "DELETE"})
+"""Methods of which a condition says whether they may be performed at all: it has to stay."""
+
 _BYPASSES = frozenset(
-    {"http.response.pathsend", "http.response.zerocopysend", "http.response.trailers"}
+    f"http.response.{name}" for name in ("pathsend", "zerocopysend", "trailers", "push")
 )
 """Server extensions by which an app could answer past the filter."""
+
+_LAST_WORDS_S = 5.0
+"""What a client has to take the news that the app failed."""
 
 
 class Guardrail:
@@ -69,6 +88,7 @@ class Guardrail:
             self.close()
             raise ConfigError([f"middleware.app: there is no [apps.{name}]"])
         self._caller = self._built.apps[name]
+        self._budget = Budget(self._built.config.limits.inflight_bytes)
 
     def close(self) -> None:
         """Closes the audit log, if this middleware opened it."""
@@ -110,6 +130,10 @@ class Guardrail:
         )
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._budget.share() as share:
+            await self._exchange(scope, receive, send, share)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send, share: Share) -> None:
         limits = self._built.config.limits
         exchange, refusal = open_exchange(
             self._built,
@@ -125,7 +149,11 @@ class Guardrail:
         else:
             try:
                 request = await read_request(
-                    scope, receive, limit=limits.request_bytes, timeout_s=limits.read_timeout_s
+                    scope,
+                    receive,
+                    limit=limits.request_bytes,
+                    timeout_s=limits.read_timeout_s,
+                    share=share,
                 )
             except Gone:
                 return
@@ -134,10 +162,10 @@ class Guardrail:
             request = replace(request, envelope=segments)
         forward = await performer.feed(request)
         if forward is not None:
-            await self._forward(forward, scope, receive, performer)
+            await self._forward(forward, scope, receive, send, performer)
 
     async def _forward(
-        self, forward: Forward, scope: Scope, receive: Receive, performer: Performer
+        self, forward: Forward, scope: Scope, receive: Receive, send: Send, performer: Performer
     ) -> None:
         delivered = gone = False
 
@@ -162,7 +190,11 @@ class Guardrail:
                     await performer.feed(ChunkReceived(bytes(message["body"])))
                 if not message.get("more_body", False):
                     await performer.feed(ResponseEnded())
-            elif kind not in ("http.response.debug", "http.response.early_hint"):
+            elif kind == "http.response.early_hint":
+                await performer.feed(EarlyHint(tuple(message.get("links", ()))))
+            elif kind == "http.response.debug":
+                await send(message)  # which no server knows: it tells a test what was rendered
+            else:
                 await performer.feed(UpstreamFailed(502, "upstream_uninspectable"))
             if performer.aborted:
                 stop.cancel()
@@ -170,8 +202,14 @@ class Guardrail:
         with anyio.CancelScope() as stop:
             try:
                 await self._app(_protected(scope, forward), receive_protected, filter_answer)
-            except BaseException:
-                if not performer.closed:
+            except BaseException as error:
+                gone = gone or performer.gone
+                if performer.closed:
+                    pass
+                elif isinstance(error, Exception) and not gone:
+                    with anyio.move_on_after(_LAST_WORDS_S, shield=True), suppress(OSError):
+                        await performer.feed(AppFailed())
+                else:
                     with anyio.CancelScope(shield=True):
                         await performer.feed(PeerGone("client_gone" if gone else "app_failed"))
                 raise
@@ -184,12 +222,14 @@ class Guardrail:
 
 def _protected(scope: Scope, forward: Forward) -> Scope:
     prefix = PREFIX.encode()
+    dropped = _REPLACED if scope["method"] in _CHANGES else _REPLACED | _CONDITIONS
     headers = [
         (name, value)
         for name, value in scope["headers"]
-        if name.lower() not in _REPLACED and not name.lower().startswith(prefix)
+        if name.lower() not in dropped and not name.lower().startswith(prefix)
     ]
-    headers = [(k, v) for k, v in headers if not is_mirrored(k)] + list(forward.headers)
+    headers = [(k, v) for k, v in headers if k.lower() not in forward.replaced]
+    headers += forward.headers
     headers.append((b"accept-encoding", b"identity"))
     if forward.body or scope["method"] in ("POST", "PUT", "PATCH"):
         headers.append((b"content-length", str(len(forward.body)).encode()))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
@@ -16,6 +19,7 @@ from guardrail.exchange import (
     Exchange,
     Forward,
     Headers,
+    Hint,
     Keep,
     Record,
     RecordFailed,
@@ -36,8 +40,49 @@ def lowered(scope: Scope) -> Headers:
     return tuple((k.lower(), v) for k, v in scope["headers"])
 
 
+class Budget:
+    """The bytes that all requests of a shell may hold at once, so that memory has an end."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """Gives a request's share, and takes it back when the request is over."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._left += share.held
+
+    def take(self, size: int) -> bool:
+        """Takes so many bytes, if there are as many left."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
+@dataclass(slots=True)
+class Share:
+    """What one request holds of a budget."""
+
+    budget: Budget
+    held: int = 0
+
+    def grow(self, size: int) -> bool:
+        """Takes so many bytes more, if there are as many left."""
+        taken = self.budget.take(size)
+        self.held += size if taken else 0
+        return taken
+
+
+_HEADER_BYTES = 64 * 1024
+"""Of all header names and values together; servers mostly take less."""
+
+
 async def read_request(
-    scope: Scope, receive: Receive, *, limit: int, timeout_s: float
+    scope: Scope, receive: Receive, *, limit: int, timeout_s: float, share: Share
 ) -> RequestReceived | RequestRefused:
     """Gives the whole request, or why it must be refused.
 
@@ -46,6 +91,19 @@ async def read_request(
     """
     path: str = scope["path"]
     headers = lowered(scope)
+    busy = RequestRefused(
+        status=503,
+        code="guardrail_busy",
+        message="too many bytes of requests are being read at once; try again",
+        path=path,
+    )
+    if sum(len(name) + len(value) for name, value in headers) > _HEADER_BYTES:
+        return RequestRefused(
+            status=431,
+            code="headers_too_large",
+            message=f"the headers are larger than {_HEADER_BYTES} bytes",
+            path=path,
+        )
     too_large = RequestRefused(
         status=413,
         code="body_too_large",
@@ -69,10 +127,13 @@ async def read_request(
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Gone
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+            part = message.get("body", b"")
+            size += len(part)
             if size > limit:
                 return too_large
+            if not share.grow(len(part)):
+                return busy
+            parts.append(part)
             if not message.get("more_body", False):
                 return RequestReceived(
                     method=scope["method"],
@@ -104,6 +165,7 @@ class Performer:
         self.closed = False
         self.aborted = False
         self.torn = False
+        self.gone = False
 
     async def feed(self, event: Event) -> Forward | None:
         """Performs what an event leads to; gives the request to forward when it comes to that."""
@@ -121,6 +183,10 @@ class Performer:
                 case Reply():
                     await self._start(command.status, command.headers)
                     await self._body(command.body, more=False)
+                case Hint():
+                    await self._tell(
+                        {"type": "http.response.early_hint", "links": list(command.links)}
+                    )
                 case Start():
                     await self._start(command.status, command.headers)
                 case Emit():
@@ -137,7 +203,7 @@ class Performer:
 
     async def _start(self, status: int, headers: Headers) -> None:
         self.started = True
-        await self._send(
+        await self._tell(
             {"type": "http.response.start", "status": status, "headers": list(headers)}
         )
 
@@ -146,4 +212,11 @@ class Performer:
             return
         self.closed = not more
         message: Message = {"type": "http.response.body", "body": data, "more_body": more}
-        await self._send(message)
+        await self._tell(message)
+
+    async def _tell(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:  # as a server says it: the client is not there any more
+            self.gone = True
+            raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 
 from guardrail.errors import Refusal
 from guardrail.protocols.bodies import Body
@@ -35,7 +36,18 @@ def mirrored(headers: Headers) -> Body | None:
     Raises:
         Refusal: 400 for a value that cannot be read.
     """
-    found = [(name, value, _read(value)) for name, value in headers if is_mirrored(name)]
+    return chosen(headers, is_mirrored)
+
+
+def chosen(headers: Headers, wanted: Callable[[bytes], bool]) -> Body | None:
+    """Gives the values of the headers whose names are wanted, as `mirrored` does.
+
+    A header whose value becomes null is left out of what is `written`.
+
+    Raises:
+        Refusal: 400 for a value that cannot be read.
+    """
+    found = [(name, value, _read(value)) for name, value in headers if wanted(name)]
     if not found:
         return None
 
@@ -44,6 +56,7 @@ def mirrored(headers: Headers) -> Body | None:
         rows: list[Json] = [
             [name.decode("latin-1"), (raw if new == text else _write(str(new))).decode("latin-1")]
             for (name, raw, text), new in zip(found, values, strict=True)
+            if new is not None
         ]
         return dump_json(rows).encode()
 

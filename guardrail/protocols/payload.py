@@ -12,12 +12,16 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn, TypeAlias
 
 from guardrail.errors import Refusal
 
 MAX_DEPTH = 64
 """Arrays and objects inside one another; `json` itself would recurse until the stack ends."""
+
+MAX_DIGITS = 4300
+"""Characters of a number: what `int` itself takes, and so the app behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def parse_json(body: bytes) -> Json:
     if b"\x00" in body[:4]:
         raise Refusal(415, "unsupported_charset", "the body must be UTF-8")
     text = decode_utf8(body, charset="utf-8-sig")
-    if _depth(body) > MAX_DEPTH:
+    if _is_deep(body):
         raise Refusal(400, "json_too_deep", f"JSON nested deeper than {MAX_DEPTH} levels")
     value: Json | _Invalid
     try:
@@ -76,12 +80,19 @@ def decode_utf8(raw: bytes, *, charset: str = "utf-8") -> str:
     return text
 
 
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
-    for bracket in _STRING.sub(b"", body).translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _is_deep(body: bytes) -> bool:
+    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    if brackets.count(b"[") + brackets.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in brackets:
+        if bracket not in b"[{":
+            depth -= 1
+        elif depth == MAX_DEPTH:
+            return True
+        else:
+            depth += 1
+    return False
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -95,10 +106,26 @@ def _refuse_constant(name: str) -> NoReturn:
     raise Refusal(400, "invalid_json", f"{name.lstrip('-')} is not JSON")
 
 
+def _integer(lexeme: str) -> JsonNumber:
+    return _small(lexeme) if len(lexeme) < 5 else _number(lexeme)
+
+
+@lru_cache(maxsize=16_384)
+def _small(lexeme: str) -> JsonNumber:
+    """A number too short to identify anybody: a body of nothing else holds each once."""
+    return JsonNumber(lexeme)
+
+
+def _number(lexeme: str) -> JsonNumber:
+    if len(lexeme) > MAX_DIGITS:
+        raise Refusal(400, "invalid_json", f"a JSON number of more than {MAX_DIGITS} characters")
+    return JsonNumber(lexeme)
+
+
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique,
-    parse_int=JsonNumber,
-    parse_float=JsonNumber,
+    parse_int=_integer,
+    parse_float=_number,
     parse_constant=_refuse_constant,
 )
 

@@ -100,6 +100,17 @@ def test_the_sdk_gets_originals_and_the_model_pseudonyms(
     assert house.cloud.last.headers["authorization"] == "Bearer k"
 
 
+def test_a_header_that_names_a_user_reaches_the_model_as_a_digest(
+    client: openai.OpenAI, house: House
+) -> None:
+    said = {"openai-safety-identifier": EMAIL, "x-litellm-tags": f"a,{EMAIL}"}
+    client.chat.completions.create(model="gpt-4o", messages=user("hi"), extra_headers=said)
+    seen = house.cloud.last
+    assert leaked(seen.everything) == []
+    assert seen.headers["openai-safety-identifier"].startswith("user-")
+    assert seen.headers["x-litellm-tags"] == "a,[EMAIL_1]"
+
+
 async def test_the_asynchronous_sdk_gets_the_same(house: House) -> None:
     _, transport = transports(SDK_HTTP)
     http_client = SDK_HTTP.AsyncClient(transport=transport(house.built))

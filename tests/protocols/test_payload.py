@@ -7,12 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.errors import Refusal
-from guardrail.protocols.payload import MAX_DEPTH, Json, JsonNumber, dump_json, parse_json
+from guardrail.protocols.payload import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    Json,
+    JsonNumber,
+    dump_json,
+    parse_json,
+)
 
 
 @pytest.mark.parametrize(
     "number",
-    ["0", "-0", "1.0", "1.10", "1e400", "-1E-7", "123456789012345678901234567890", "9" * 5000],
+    [
+        "0",
+        "-0",
+        "1.0",
+        "1.10",
+        "1e400",
+        "-1E-7",
+        "123456789012345678901234567890",
+        "9" * MAX_DIGITS,
+    ],
 )
 def test_a_number_keeps_its_spelling(number: str) -> None:
     value = parse_json(f'{{"n":{number}}}'.encode())
@@ -66,6 +82,7 @@ REFUSED = {
     "UTF-16 with mark": (415, "unsupported_charset", '{"canary":1}'.encode("utf-16")),
     "deep": (400, "json_too_deep", b"[" * 65 + b"]" * 65),
     "very deep": (400, "json_too_deep", b"[" * 200_000),
+    "long number": (400, "invalid_json", b'["canary",' + b"7" * (MAX_DIGITS + 1) + b"]"),
     "deep objects": (400, "json_too_deep", b'{"a":' * 65 + b"1" + b"}" * 65),
 }
 
