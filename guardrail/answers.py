@@ -261,7 +261,14 @@ class _Channel:
 class EventAnswer:
     """A stream of events: server-sent events, or one JSON value a line."""
 
-    def __init__(self, *, protocol: Protocol, outgoing: Filter, lines: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        protocol: Protocol,
+        outgoing: Filter,
+        lines: bool = False,
+        queue: deque[_Event] | None = None,
+    ) -> None:
         self._protocol = protocol
         self._filter = outgoing
         self._framer: SseFramer | LineFramer = LineFramer() if lines else SseFramer()
@@ -271,7 +278,7 @@ class EventAnswer:
         self._known: dict[
             tuple[str, str | None], str
         ] = {}  # short strings that every event repeats
-        self._queue: deque[_Event] = deque()
+        self._queue: deque[_Event] = deque() if queue is None else queue
         self._over: set[Path] = set()  # below these nothing more may come
         self._ended: set[Path] = set()  # nor in these
 
@@ -334,13 +341,21 @@ class EventAnswer:
         return known
 
     def _read_line(self, raw: bytes) -> None:
-        payload, quoted = _payload(raw.decode())
+        self._take(_line(raw, end=b"\n"))
 
-        def render(value: Json) -> bytes:
-            plain = isinstance(value, str) and not quoted
-            return (str(value) if plain else dump_json(value)).encode() + b"\n"
+    def take(self, event: _Event) -> None:
+        """Takes an event that is framed already; whoever owns the queue releases it."""
+        if len(self._ended) > _MOST_ENDED:
+            raise Refusal(502, "upstream_too_large", "the answer has too many parts")
+        self._take(event)
 
-        self._take(_Event(payload, render, raw + b"\n"))
+    def finish(self) -> None:
+        """Decides all that is held."""
+        self._flush(())
+
+    def forget(self) -> None:
+        """Looks anew at short strings that were seen before."""
+        self._known.clear()
 
     def _take(self, event: _Event) -> None:
         self._queue.append(event)
@@ -447,7 +462,88 @@ class EventAnswer:
                 self._ended.add(key)
 
 
+class FramesAnswer:
+    """The frames that a WebSocket's server says: an event each, and one answer after another.
+
+    Answers that come at once, each in its lane, are filtered apart and keep their order.
+    """
+
+    def __init__(self, *, protocol: Protocol, outgoing: Filter, limit: int) -> None:
+        self._protocol = protocol
+        self._filter = outgoing
+        self._limit = limit
+        self._queue: deque[_Event] = deque()
+        self._held: deque[tuple[int, bool]] = deque()
+        self._size = 0
+        self._lanes: dict[str, EventAnswer] = {}
+
+    def feed(self, data: bytes, *, binary: bool) -> list[tuple[bytes, bool]]:
+        """Takes a frame and gives those that are decided, each with whether it is binary.
+
+        Raises: Refusal (502) for a frame that cannot be read, and where too much has to wait.
+        """
+        self._held.append((len(data), binary))
+        self._size += len(data)
+        if self._size > self._limit:
+            raise Refusal(502, "upstream_too_large", "the answer is too large to be inspected")
+        try:
+            event = _line(data, end=b"")
+        except UnicodeDecodeError:
+            raise Refusal(502, "upstream_uninspectable", "the answer is no text") from None
+        payload, protocol = event.payload, self._protocol
+        name = _plain(_at(payload, protocol.lane)) if protocol.lane else ""
+        lane = self._lanes.get(name)
+        if lane is None:
+            if len(self._lanes) >= _MOST_LANES:
+                raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
+            lane = self._lanes[name] = self._lane()
+        lane.take(event)
+        kind = payload if isinstance(payload, str) else _plain(_at(payload, protocol.kind))
+        if kind in protocol.rests:
+            lane.finish()
+            del self._lanes[name]
+        return self._release()
+
+    def close(self) -> list[tuple[bytes, bool]]:
+        """Gives the rest of the frames."""
+        for lane in self._lanes.values():
+            lane.finish()
+        return self._release()
+
+    def forget(self) -> None:
+        """Looks anew at what was seen before: the vault may know it by now."""
+        for lane in tuple(self._lanes.values()):
+            lane.forget()
+
+    def _lane(self) -> EventAnswer:
+        return EventAnswer(
+            protocol=self._protocol, outgoing=self._filter, lines=True, queue=self._queue
+        )
+
+    def _release(self) -> list[tuple[bytes, bool]]:
+        ready = []
+        while self._queue and not self._queue[0].undecided:
+            size, binary = self._held.popleft()
+            self._size -= size
+            ready.append((self._queue.popleft().encode(), binary))
+        return ready
+
+
+def _line(raw: bytes, *, end: bytes) -> _Event:
+    """One JSON value, or a bare text, as an event. Raises ValueError where it is not UTF-8."""
+    payload, quoted = _payload(raw.decode())
+
+    def render(value: Json) -> bytes:
+        plain = isinstance(value, str) and not quoted
+        return (str(value) if plain else dump_json(value)).encode() + end
+
+    return _Event(payload, render, raw + end)
+
+
 _SHORT = 64
+_MOST_LANES = 64
+_MOST_ENDED = 1 << 14
+"""Channels that may have ended on one connection: they are remembered, for nothing may follow."""
 _MOST = 512
 """Channels of an answer that may be open at once."""
 

@@ -41,8 +41,8 @@ from guardrail.guard import (
     shield,
     strictest,
 )
-from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form
-from guardrail.protocols.errors import Told, render_error, render_stream_error
+from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form, read_frame
+from guardrail.protocols.errors import Told, render_error, render_frame_error, render_stream_error
 from guardrail.protocols.fields import FieldMap, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
@@ -211,6 +211,8 @@ class Door(Enum):
     """The wrapped app does: every endpoint it might mean has to be permitted."""
     TRANSPORT = "transport"
     """The app's client already did: one endpoint."""
+    SOCKET = "socket"
+    """As `MIDDLEWARE`, for a frame of a connection that is open and cannot lead elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +270,9 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "no_permitted_route": (
             "policy keeps this request on a local model, and none is configured for it"
         ),
+        "no_other_route": (
+            "policy keeps this on a local model, to which an open connection cannot be led"
+        ),
         "upstream_unreachable": "the model endpoint did not answer",
         "upstream_timeout": "the model endpoint took too long",
         "upstream_broken": "the model endpoint broke off its answer",
@@ -279,7 +284,8 @@ class Exchange:
     """One request and its answer. Holds state; belongs to one shell task.
 
     `context` says who asks, `vault` holds the conversation's placeholders, `clock` gives the time
-    of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`.
+    of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`,
+    `models` are those that the connection of a `SOCKET` names.
     """
 
     def __init__(
@@ -292,6 +298,7 @@ class Exchange:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         target: Route | None = None,
+        models: frozenset[str] = frozenset(),
     ) -> None:
         self._deployment = deployment
         self._door = door
@@ -300,6 +307,7 @@ class Exchange:
         self._clock = clock
         self._new_id = new_id
         self._target = target
+        self._models = models
         self._state = State.NEW
         self._protocol: Protocol = GENERIC
         self._inspection: Inspection | None = None
@@ -329,6 +337,16 @@ class Exchange:
     def decision(self) -> Decision:
         """What policy decided; blocked until it has."""
         return self._decision
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that the request names elsewhere than in a field of its protocol."""
+        return self._models
+
+    @property
+    def route(self) -> Route | None:
+        """Where the request goes, as far as that was decided."""
+        return self._route
 
     def receive(self, event: Event) -> list[Command]:
         """Gives what has to be done about an event, in order. Never raises: a fault refuses."""
@@ -368,7 +386,8 @@ class Exchange:
         if event.body:
             encoding = headers.get(b"content-encoding", "").lower()
             raw = inflate(event.body, encoding=encoding, limit=limit)
-            body = read_body(raw, content_type=headers.get(b"content-type", ""))
+            read = read_frame if self._door is Door.SOCKET else read_body
+            body = read(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = protocol_of(body.payload, event.path)
             self._request_id = _id_of(body.payload)
             bodies.append((body, self._protocol))
@@ -394,6 +413,8 @@ class Exchange:
         named = _models(bodies[0], self._protocol, event.path) if event.body else _Named()
         if event.query:
             named = _Named(named.field, named.others | _models(bodies[queried - 1], GENERIC).others)
+        named = _Named(named.field, named.others | self._models)
+        self._models = named.others
         choice = self._choose(self._inspection, named)
         self._decision, self._route = choice.decision, choice.route
         if choice.decision.treatment is Treatment.BLOCKED or choice.route is None:
@@ -434,6 +455,8 @@ class Exchange:
         decision = strictest(decisions, endpoint=judged[0].endpoint.id)
         if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in judged):
             return Choice(route=judged[0], decision=decision)
+        if self._door is Door.SOCKET:
+            raise Refusal(503, "no_permitted_route", _MESSAGES["no_other_route"])
         if local is None or not local.model or not named.field or elsewhere:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         at_home = decide(local.endpoint)
@@ -489,6 +512,8 @@ class Exchange:
             body=body, query=query, headers=headers, route=self._route, diverted=diverted
         )
         self._fallback = self._without_audit(forward)
+        if self._door is Door.SOCKET and not (self._inspection and self._inspection.counts):
+            return (forward,)  # one of very many, and nothing in it: the connection has its record
         return (Record(self._event("egress.decision")), forward)
 
     def _without_audit(self, forward: Forward) -> Sequence[Command]:
@@ -533,7 +558,11 @@ class Exchange:
         return (Record(event), reply, Close())
 
     def _reply(self, status: int, code: str, message: str) -> Reply:
-        content_type, body = render_error(self._protocol.errors, self._told(status, code, message))
+        told = self._told(status, code, message)
+        if self._door is Door.SOCKET:
+            event = render_frame_error(self._protocol.errors, told)
+            return Reply(status=status, headers=((b"x-guardrail-code", code.encode()),), body=event)
+        content_type, body = render_error(self._protocol.errors, told)
         headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(body)).encode()),
@@ -676,6 +705,30 @@ class Exchange:
         if isinstance(error, Refusal):
             return self._fail(error.status, error.code, error.message)
         return self._fail(503, "guardrail_unavailable", "", errors=(_class_of(error),))
+
+    def outcome(
+        self,
+        *,
+        code: str,
+        status: int,
+        counts: Mapping[str, int],
+        sizes: tuple[int, int],
+        errors: tuple[str, ...] = (),
+    ) -> Record:
+        """How a connection went that this exchange opened.
+
+        `sizes` are bytes from and to the client, `status` is the code with which it was closed.
+        """
+        self._bytes_in, bytes_out = sizes
+        event = self._event(
+            "egress.outcome",
+            code=code,
+            status=status,
+            errors=errors,
+            counts=counts,
+            bytes_out=bytes_out,
+        )
+        return Record(event)
 
     def _outcome(self, code: str = "", errors: tuple[str, ...] = ()) -> Sequence[Command]:
         masked = dict(self._filter.masked) if self._filter else {}
@@ -852,8 +905,8 @@ def _models(read: tuple[Body, Protocol], protocol: Protocol, path: str = "") -> 
 
 
 def _id_of(payload: Json) -> str | int | None:
-    """The id that a JSON-RPC request bears, for its caller to know the refusal by."""
-    found = payload.get("id") if isinstance(payload, dict) else None
+    """The id that a JSON-RPC request or an event bears, for its caller to know the refusal by."""
+    found = payload.get("event_id", payload.get("id")) if isinstance(payload, dict) else None
     if isinstance(found, JsonNumber) and found.lexeme.isdigit() and len(found.lexeme) < 16:
         return int(found.lexeme)
     return found if isinstance(found, str) and _ID.fullmatch(found) else None

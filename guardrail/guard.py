@@ -539,12 +539,17 @@ def _joined(rules: tuple[StreamRule, ...]) -> CompiledRules:
 
 
 def build_filter(
-    guard: Guard, context: RequestContext, *, endpoint: Endpoint, vault: Vault
+    guard: Guard,
+    context: RequestContext,
+    *,
+    endpoint: Endpoint,
+    vault: Vault,
+    grows: bool = False,
 ) -> Filter:
     """Gives the rules that mask or block what the model says and restore what the user said.
 
     Masking looks at what the model wrote; what is restored is the user's own and is not looked at
-    again.
+    again. `grows`: the vault may get its first value while these rules are in use.
     """
     masked: Counter[str] = Counter()
     active: dict[StreamRule, Rewrite] = {}
@@ -576,7 +581,7 @@ def build_filter(
 
     return Filter(
         active,
-        restoring if len(vault) else None,
+        restoring if len(vault) or grows else None,
         declared=guard.restore_tools,
         masked=masked,
     )

@@ -24,8 +24,13 @@ from guardrail.exchange import (
     RequestRefused,
 )
 from guardrail.policy.loader import selftest
+from guardrail.protocols.maps import Protocol
 from guardrail.routing.routes import Route
+from guardrail.session import ClientFrame, Session
+from guardrail.session import Command as SessionCommand
+from guardrail.session import Event as SessionEvent
 from guardrail.transform.vault import Vault
+from guardrail.types import RequestContext
 
 
 def now() -> datetime:
@@ -62,6 +67,40 @@ def open_exchange(
     target: Route | None = None,
 ) -> tuple[Exchange, RequestRefused | None]:
     """Gives a new exchange, and the refusal of a request to `path` whose headers are wrong."""
+    context, vault, refusal = _who(built, app, headers, path)
+    exchange = Exchange(
+        built.deployment,
+        door=door,
+        context=context,
+        vault=vault,
+        clock=now,
+        new_id=new_id,
+        target=target,
+    )
+    return exchange, refusal
+
+
+def open_session(
+    built: Built, *, app: App, headers: Headers, path: str, protocol: Protocol
+) -> tuple[Session, RequestRefused | None]:
+    """Gives a new session for a WebSocket, and the refusal of one whose headers are wrong."""
+    context, vault, refusal = _who(built, app, headers, path)
+    session = Session(
+        built.deployment,
+        path=path,
+        protocol=protocol,
+        context=context,
+        vault=vault,
+        clock=now,
+        new_id=new_id,
+    )
+    return session, refusal
+
+
+def _who(
+    built: Built, app: App, headers: Headers, path: str
+) -> tuple[RequestContext, Vault, RequestRefused | None]:
+    """Who asks, with which vault, and why their headers are refused."""
     exchange_id, at = new_id(), now()
     named = [(k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in headers]
     vocabulary = built.deployment.guard.policies.vocabulary
@@ -84,16 +123,14 @@ def open_exchange(
         if shared
         else Vault()
     )
-    exchange = Exchange(
-        built.deployment,
-        door=door,
-        context=context,
-        vault=vault,
-        clock=now,
-        new_id=new_id,
-        target=target,
-    )
-    return exchange, refusal
+    return context, vault, refusal
+
+
+_UNPROVEN = RequestRefused(
+    status=503,
+    code="guardrail_unavailable",
+    message="the policy engine fails its self-test on this thread",
+)
 
 
 def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
@@ -101,11 +138,7 @@ def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
     try:
         prove_thread(built)
     except PolicyUnavailable:
-        event = RequestRefused(
-            status=503,
-            code="guardrail_unavailable",
-            message="the policy engine fails its self-test on this thread",
-        )
+        event = _UNPROVEN
     return exchange.receive(event)
 
 
@@ -118,6 +151,25 @@ async def advance_async(built: Built, exchange: Exchange, event: Event) -> list[
     if isinstance(event, RequestReceived) and not _is_light(built, event):
         return await to_thread.run_sync(advance, built, exchange, event, limiter=_readers())
     return advance(built, exchange, event)
+
+
+def advance_session(built: Built, session: Session, event: SessionEvent) -> list[SessionCommand]:
+    """`advance` for a session."""
+    try:
+        prove_thread(built)
+    except PolicyUnavailable:
+        event = _UNPROVEN
+    return session.receive(event)
+
+
+async def advance_session_async(
+    built: Built, session: Session, event: SessionEvent
+) -> list[SessionCommand]:
+    """`advance_async` for a session: a frame that takes long to read is read on another thread."""
+    light = built.deployment.guard.detector.light
+    if isinstance(event, ClientFrame) and len(event.data) > light:
+        return await to_thread.run_sync(advance_session, built, session, event, limiter=_readers())
+    return advance_session(built, session, event)
 
 
 def _is_light(built: Built, event: RequestReceived) -> bool:

@@ -16,6 +16,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guardrail.asgi.shell import Gone, Performer, Torn, lowered, read_request
+from guardrail.asgi.websocket import guard_socket
 from guardrail.config import Built, Config, build, load_config
 from guardrail.context import PREFIX
 from guardrail.errors import ConfigError
@@ -82,9 +83,17 @@ class Guardrail:
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] == "websocket":
-            await receive()
-            reason = "guardrail does not inspect WebSockets"
-            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+            if self._is_unguarded(scope["path"]):
+                await self._app(scope, receive, send)
+                return
+            await guard_socket(
+                self._app,
+                self._built,
+                caller=self._caller,
+                scope={**scope, _MARK: True},
+                receive=receive,
+                send=send,
+            )
         elif scope["type"] != "http":
             raise RuntimeError(f"guardrail does not know the scope type {scope['type']!r}")
         elif self._is_unguarded(scope["path"]):

@@ -133,6 +133,7 @@ _STYLES: Mapping[str, tuple[str, Shape]] = MappingProxyType(
     {
         "openai": ("application/json", _openai),
         "responses": ("application/json", _openai),
+        "realtime": ("application/json", _openai),
         "anthropic": ("application/json", _anthropic),
         "google": ("application/json", _google),
         "ollama": ("application/json", _plain),
@@ -153,6 +154,33 @@ def render_stream_error(style: str, told: Told) -> tuple[str | None, bytes]:
     """Gives the name and data of the event that ends a stream that has already begun."""
     name, shape = _EVENTS.get(style, (None, _STYLES[style][1]))
     return name, json.dumps(shape(told)).encode()
+
+
+def render_frame_error(style: str, told: Told) -> bytes:
+    """Gives the event by which a frame of a WebSocket is refused."""
+    return json.dumps(_FRAMES.get(style, _realtime)(told)).encode()
+
+
+def _realtime(told: Told) -> Mapping[str, object]:
+    error = {
+        "type": "invalid_request_error" if told.status < 500 else "server_error",
+        "code": told.code,
+        "message": told.message,
+        "param": None,
+        "event_id": told.request,
+        **told.listed,
+    }
+    return {"type": "error", "event_id": f"event_{told.exchange}", "error": error}
+
+
+def _responses_frame(told: Told) -> Mapping[str, object]:
+    kind = "invalid_request_error" if told.status < 500 else "server_error"
+    error = {"type": kind, "code": told.code, "message": told.message, "param": None}
+    return {"type": "error", "status": told.status, "error": {**error, **told.listed}}
+
+
+_FRAMES: Mapping[str, Shape] = MappingProxyType({"responses": _responses_frame})
+"""Shape of the event that refuses a frame, where it is not that of OpenAI Realtime."""
 
 
 def _responses_event(told: Told) -> Mapping[str, object]:

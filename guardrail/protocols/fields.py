@@ -295,6 +295,11 @@ def _decoded(text: str) -> str | None:
         return None
 
 
+def is_legible(raw: bytes) -> bool:
+    """Whether bytes are a text, and no data that happens to be UTF-8."""
+    return _legible(raw) is not None
+
+
 def _legible(raw: bytes) -> str | None:
     try:
         text = raw.decode("utf-8")

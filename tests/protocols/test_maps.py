@@ -139,6 +139,7 @@ def test_the_shipped_protocols() -> None:
         "openai.completions",
         "openai.embeddings",
         "openai.moderations",
+        "openai.realtime",
         "openai.responses",
     }
     assert (CHAT.errors, CHAT.done) == ("openai", "[DONE]")

@@ -40,6 +40,9 @@ class Protocol:
     `channel` the fields that tell one channel from another, `joined` arrays whose elements clients
     join to one text. `events` is the map of its events,
     `kinds` that of events of some kinds.
+
+    `sockets` are paths at which WebSockets speak it, an event a frame. Of their answers, `lane` is
+    the field that tells those apart that come at once, `rests` are the events that end one.
     """
 
     name: str
@@ -55,6 +58,9 @@ class Protocol:
     channel: tuple[str, ...] = ()
     joined: frozenset[str] = frozenset()
     tool: ToolNames | None = None
+    sockets: frozenset[str] = frozenset()
+    lane: str = ""
+    rests: frozenset[str] = frozenset()
     request: FieldMap
     response: FieldMap
     events: FieldMap
@@ -128,7 +134,7 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     rows["kinds"] = {kind: compile_map({**events, **own}, shared) for kind, own in kinds.items()}
     for name in ("paths", "finish", "channel"):
         rows[name] = tuple(rows.get(name, ()))
-    for name in ("shape", "ends", "joined"):
+    for name in ("shape", "ends", "joined", "sockets", "rests"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
     return Protocol(**rows)
