@@ -17,6 +17,7 @@ from typing import Protocol as Interface
 from guardrail.errors import Refusal
 from guardrail.guard import Filter
 from guardrail.protocols.bodies import read_body
+from guardrail.protocols.eventstream import Message, MessageFramer, dump_message
 from guardrail.protocols.fields import (
     Action,
     Leaf,
@@ -460,6 +461,56 @@ class EventAnswer:
             ):
                 self._channels.pop(key).flush()
                 self._ended.add(key)
+
+
+class MessageAnswer:
+    """A stream of AWS' binary messages, each of which holds one JSON event.
+
+    The headers of a message are fields of its event; their names begin with a colon.
+    """
+
+    def __init__(self, *, protocol: Protocol, outgoing: Filter) -> None:
+        self._framer = MessageFramer()
+        self._queue: deque[_Event] = deque()
+        self._events = EventAnswer(protocol=protocol, outgoing=outgoing, queue=self._queue)
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives the messages that are decided. Raises Refusal (502) for what is none."""
+        try:
+            for message in self._framer.feed(data):
+                self._events.take(_message(message))
+        except ValueError:
+            raise Refusal(502, "upstream_uninspectable", "the stream is malformed") from None
+        return self._release()
+
+    def close(self) -> bytes:
+        """Gives the rest of the messages."""
+        if self._framer.pending:
+            raise Refusal(502, "upstream_uninspectable", "the stream is cut within a message")
+        self._events.finish()
+        return self._release()
+
+    def _release(self) -> bytes:
+        ready = []
+        while self._queue and not self._queue[0].undecided:
+            ready.append(self._queue.popleft().encode())
+        return b"".join(ready)
+
+
+def _message(message: Message) -> _Event:
+    """A message as an event: its headers, and the fields of its JSON."""
+    inner, _ = _payload(message.payload.decode()) if message.payload.strip() else ({}, True)
+    if not isinstance(inner, dict) or any(name.startswith(":") for name in inner):
+        raise ValueError("the payload of a message is no event")
+    headers = dict(message.headers)
+
+    def render(value: Json) -> bytes:
+        fields = value if isinstance(value, dict) else {}
+        said = tuple((name, str(fields.get(name))) for name in headers)
+        rest: Json = {name: one for name, one in fields.items() if name not in headers}
+        return dump_message(Message(headers=said, payload=dump_json(rest).encode()))
+
+    return _Event({**headers, **inner}, render, message.raw)
 
 
 class FramesAnswer:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from math import ceil
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from guardrail.answers import (
     Answer,
     EventAnswer,
+    MessageAnswer,
     TextAnswer,
     UntouchedAnswer,
     WholeAnswer,
@@ -42,12 +43,21 @@ from guardrail.guard import (
     strictest,
 )
 from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form, read_frame
-from guardrail.protocols.errors import Told, render_error, render_frame_error, render_stream_error
+from guardrail.protocols.errors import (
+    Told,
+    error_headers,
+    render_error,
+    render_frame_error,
+    render_message_error,
+    render_stream_error,
+)
+from guardrail.protocols.eventstream import dump_message
 from guardrail.protocols.fields import FieldMap, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.mirrored import mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
+from guardrail.protocols.sealed import Seal, seal_of
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
 from guardrail.transform.stream import transform
 from guardrail.transform.vault import Vault
@@ -150,7 +160,8 @@ class Record:
 class Forward:
     """Send the request on. `route` is None where the wrapped app decides where it goes.
 
-    `headers` take the place of those that mirror the body.
+    `headers` take the place of those that mirror the body. Those that are `sealed` stay as they
+    came, with the body, since a signature covers them.
     """
 
     body: bytes = field(repr=False)
@@ -158,6 +169,7 @@ class Forward:
     headers: Headers = field(default=(), repr=False)
     route: Route | None = None
     diverted: bool = False
+    sealed: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +282,11 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "no_permitted_route": (
             "policy keeps this request on a local model, and none is configured for it"
         ),
+        "signed_request": (
+            "something in this request has to be changed before it may leave, and a signature or "
+            "digest covers it: let it pass guardrail before it is signed"
+        ),
+        "signed_header": "the signature covers a header that guardrail does not pass on",
         "no_other_route": (
             "policy keeps this on a local model, to which an open connection cannot be led"
         ),
@@ -308,6 +325,7 @@ class Exchange:
         self._new_id = new_id
         self._target = target
         self._models = models
+        self._seal: Seal | None = None
         self._state = State.NEW
         self._protocol: Protocol = GENERIC
         self._inspection: Inspection | None = None
@@ -320,6 +338,7 @@ class Exchange:
         self._held_start: ResponseStarted | None = None
         self._streams_events = False
         self._streams_lines = False
+        self._streams_messages = False
         self._started = False
         self._method = "POST"
         self._request_id: str | int | None = None
@@ -382,10 +401,15 @@ class Exchange:
         limit = self._deployment.limits.request
         if len(event.body) > limit:
             raise Refusal(413, "body_too_large", f"the body is larger than {limit} bytes")
+        if self._door in (Door.MIDDLEWARE, Door.TRANSPORT):
+            self._seal = seal_of(event.headers, query=event.query)
+            if self._seal and self._seal.breaks:
+                raise Refusal(400, "signed_request", _MESSAGES["signed_header"])
         bodies: list[tuple[Body, Protocol]] = []
+        arrived = b""
         if event.body:
             encoding = headers.get(b"content-encoding", "").lower()
-            raw = inflate(event.body, encoding=encoding, limit=limit)
+            arrived = raw = inflate(event.body, encoding=encoding, limit=limit)
             read = read_frame if self._door is Door.SOCKET else read_body
             body = read(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = protocol_of(body.payload, event.path)
@@ -402,13 +426,13 @@ class Exchange:
         if not bodies:
             self._state = State.DECIDED
             self._route = self._target
-            return (Forward(body=event.body, query=event.query, route=self._target),)
+            return (self._untouched(event),)
         guard = self._deployment.guard
         inspection = inspect(guard, bodies, vault=self._vault, app=self._context.principal.id)
         if not sent and not inspection.counts:
             self._state = State.DECIDED
             self._route = self._target
-            return (Forward(body=b"", route=self._target),)
+            return (self._untouched(event),)
         self._inspection = inspection
         named = _models(bodies[0], self._protocol, event.path) if event.body else _Named()
         if event.query:
@@ -425,12 +449,30 @@ class Exchange:
             shielded = shield(guard, self._inspection, choice.decision, vault=self._vault)
             parts = list(shielded[:sent])
         repeated = written(parts.pop()) if headers_too else ()
-        body_out = parts.pop(0) if event.body else b""
-        return self._go(
-            body=self._renamed(body_out, named) if event.body else b"",
+        body_out = self._renamed(parts.pop(0), named) if event.body else b""
+        forward = Forward(
+            body=body_out,
             query=parts[0] if event.query else b"",
             headers=repeated,
+            route=self._route,
+            diverted=self._target is not None and self._route is not self._target,
         )
+        if self._seal and not forward.diverted:
+            forward = self._as_signed(event, forward, same=body_out == arrived)
+        return self._go(forward)
+
+    def _untouched(self, event: RequestReceived) -> Forward:
+        """A request in which nothing is to be inspected, as it came."""
+        sealed = self._seal.headers if self._seal else frozenset()
+        return Forward(body=event.body, query=event.query, route=self._target, sealed=sealed)
+
+    def _as_signed(self, event: RequestReceived, forward: Forward, *, same: bool) -> Forward:
+        """What leaves of a signed request: what came, `same` in its body, or nothing."""
+        assert self._seal is not None
+        kept = all(header in event.headers for header in forward.headers)
+        if not (same and kept and forward.query == event.query):
+            raise Refusal(400, "signed_request", _MESSAGES["signed_request"])
+        return replace(forward, body=event.body, sealed=self._seal.headers)
 
     def _choose(self, inspection: Inspection, named: _Named) -> Choice:
         routes = self._deployment.routes
@@ -505,12 +547,8 @@ class Exchange:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
 
-    def _go(self, *, body: bytes, query: bytes, headers: Headers) -> Sequence[Command]:
+    def _go(self, forward: Forward) -> Sequence[Command]:
         self._state = State.DECIDED
-        diverted = self._target is not None and self._route is not self._target
-        forward = Forward(
-            body=body, query=query, headers=headers, route=self._route, diverted=diverted
-        )
         self._fallback = self._without_audit(forward)
         if self._door is Door.SOCKET and not (self._inspection and self._inspection.counts):
             return (forward,)  # one of very many, and nothing in it: the connection has its record
@@ -562,8 +600,10 @@ class Exchange:
         if self._door is Door.SOCKET:
             event = render_frame_error(self._protocol.errors, told)
             return Reply(status=status, headers=((b"x-guardrail-code", code.encode()),), body=event)
-        content_type, body = render_error(self._protocol.errors, told)
+        style = "aws" if self._seal and self._seal.aws else self._protocol.errors
+        content_type, body = render_error(style, told)
         headers = [
+            *error_headers(style, told),
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
@@ -637,6 +677,11 @@ class Exchange:
         if media in _LINES:
             self._streams_events = self._streams_lines = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, lines=True)
+        if media == _MESSAGES_OF_AWS:
+            if not self._protocol.messages:
+                raise Refusal(502, "upstream_uninspectable", "nothing describes these messages")
+            self._streams_messages = True
+            return MessageAnswer(protocol=self._protocol, outgoing=outgoing)
         if (media.startswith("text/") and media != "text/json") or media in _TEXTS:
             return TextAnswer(outgoing)
         if self._inspection is None and media.startswith(_PICTURES):
@@ -765,6 +810,9 @@ class Exchange:
                 last.append(Emit(dump_event(SseEvent(event=name, data=data.decode()))))
             if self._protocol.done:
                 last.append(Emit(dump_event(SseEvent(data=self._protocol.done))))
+        if self._streams_messages:
+            told = self._told(status, code, message)
+            last.append(Emit(dump_message(render_message_error(self._protocol.errors, told))))
         over = Close(aborted=True, explained=bool(last))
         return (*last, over, *self._outcome(code, errors))
 
@@ -833,6 +881,7 @@ _LINES = frozenset(
     f"application/{name}" for name in "x-ndjson ndjson jsonl x-jsonl jsonlines".split()
 )
 """Types of answers that are one JSON value a line."""
+_MESSAGES_OF_AWS = "application/vnd.amazon.eventstream"
 _PICTURES = ("image/", "audio/", "video/", "font/")
 """Types of answers that hold no text, to requests that carried nothing."""
 _TEXTS = frozenset(

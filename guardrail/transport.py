@@ -126,13 +126,14 @@ class _Outgoing:
         headers = [
             (k, v)
             for k, v in request.headers.multi_items()
-            if k.lower() not in _REPLACED
+            if (k.lower() not in _REPLACED or k.lower().encode() in forward.sealed)
             and not k.lower().startswith(PREFIX)
             and (not forward.diverted or k.lower() in _DIVERTED)
             and not is_mirrored(k.encode())
         ]
         headers += [(k.decode(), v.decode()) for k, v in forward.headers]
-        headers.append(("accept-encoding", "identity"))
+        if b"accept-encoding" not in forward.sealed:
+            headers.append(("accept-encoding", "identity"))
         if forward.diverted and forward.route:
             upstream = self.built.upstreams[forward.route.endpoint.id]
             if upstream.key:

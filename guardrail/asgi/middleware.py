@@ -196,10 +196,12 @@ def _protected(scope: Scope, forward: Forward) -> Scope:
     headers = [
         (name, value)
         for name, value in scope["headers"]
-        if name.lower() not in _REPLACED and not name.lower().startswith(prefix)
+        if (name.lower() not in _REPLACED or name.lower() in forward.sealed)
+        and not name.lower().startswith(prefix)
     ]
     headers = [(k, v) for k, v in headers if not is_mirrored(k)] + list(forward.headers)
-    headers.append((b"accept-encoding", b"identity"))
+    if b"accept-encoding" not in forward.sealed:
+        headers.append((b"accept-encoding", b"identity"))
     if forward.body or scope["method"] in ("POST", "PUT", "PATCH"):
         headers.append((b"content-length", str(len(forward.body)).encode()))
     extensions = scope.get("extensions") or {}

@@ -43,6 +43,7 @@ class Protocol:
 
     `sockets` are paths at which WebSockets speak it, an event a frame. Of their answers, `lane` is
     the field that tells those apart that come at once, `rests` are the events that end one.
+    `messages` says that its events come as AWS' binary messages, too.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Protocol:
     tool: ToolNames | None = None
     sockets: frozenset[str] = frozenset()
     lane: str = ""
+    messages: bool = False
     rests: frozenset[str] = frozenset()
     request: FieldMap
     response: FieldMap
@@ -88,13 +90,16 @@ _SEGMENT = re.compile(r"\{(\w+)\}")
 
 
 def _address(path: str) -> re.Pattern[str]:
-    """`/v1/models/{model}:embed` as a pattern with a group `model`."""
+    """`/v1/models/{model}:embed` as a pattern with a group `model`.
+
+    A segment may hold a colon (`claude-v1:0`) where none follows it.
+    """
     parts = _SEGMENT.split(path)
-    literal, names = parts[::2], parts[1::2]
-    segments = [*(rf"(?P<{name}>[^/:?#]{{1,200}})" for name in names), ""]
-    return re.compile(
-        "".join(re.escape(text) + s for text, s in zip(literal, segments, strict=True))
-    )
+    pattern = re.escape(parts[0])
+    for name, literal in zip(parts[1::2], parts[2::2], strict=True):
+        stops = "/:?#" if literal.startswith(":") else "/?#"
+        pattern += f"(?P<{name}>[^{stops}]{{1,200}}){re.escape(literal)}"
+    return re.compile(pattern)
 
 
 GENERIC = Protocol(name="generic", request=FieldMap(), response=FieldMap(), events=FieldMap())
