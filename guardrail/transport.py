@@ -58,7 +58,8 @@ _MECHANICAL = _REPLACED | frozenset(
         "anthropic-beta x-stainless-lang x-stainless-package-version x-stainless-os "
         "x-stainless-arch x-stainless-runtime x-stainless-runtime-version x-stainless-async "
         "x-stainless-retry-count x-stainless-read-timeout x-stainless-raw-response "
-        "x-stainless-helper-method idempotency-key"
+        "x-stainless-helper-method idempotency-key x-amz-date x-amz-security-token "
+        "x-amz-content-sha256 amz-sdk-invocation-id amz-sdk-request x-amzn-trace-id"
     ).split()
 )
 """Headers that SDKs make of themselves, and credentials for the endpoint."""

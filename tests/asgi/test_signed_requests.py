@@ -6,8 +6,10 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from asgi_world import Ledger, Scripted, answering, assemble, call
 from exchange_world import CHAT, CLOUD, HOME, JSON, chat, deployment
@@ -16,6 +18,7 @@ from guardrail.asgi.middleware import Guardrail
 from guardrail.config import Built
 from guardrail.protocols.eventstream import Message, MessageFramer, dump_message
 from guardrail.routing.routes import Route
+from guardrail.transport import GuardrailTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +31,7 @@ SIGNED = (
     b"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/bedrock/aws4_request, "
     b"SignedHeaders=accept-encoding;content-type;host;x-amz-date, Signature=" + b"0a" * 32,
 )
+TOKEN = "IQoJb3JpZ2luX2VjEJr" + "Fw0A9zYk3LmQ" * 20
 GZIP = (b"accept-encoding", b"gzip")
 STREAM = (b"content-type", b"application/vnd.amazon.eventstream")
 
@@ -117,6 +121,30 @@ async def test_a_signed_request_is_not_led_to_a_local_model(ledger: Ledger) -> N
     body = chat("hi", previous=[{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])
     answer = await call(Guardrail(app, built), body, path=CHAT, headers=[JSON, SIGNED])
     assert (answer.status, app.requests) == (400, [])
+    built.close()
+
+
+def test_a_transport_keeps_what_is_signed(ledger: Ledger) -> None:
+    built = assemble(ledger, deployed=deployment(routes=(BEDROCK,)))
+    own = replace(built.upstreams["cloud"], url="https://bedrock.example.com")
+    built = replace(built, upstreams={"cloud": own})
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    transport = GuardrailTransport(built, app="crm", inner=httpx.MockTransport(answer))
+    signed = {k.decode(): v.decode() for k, v in (JSON, SIGNED, GZIP)}
+    signed |= {"x-amz-date": "20260101T123456Z", "x-amz-security-token": TOKEN}
+    with httpx.Client(transport=transport, base_url=own.url, headers=signed) as client:
+        passed = client.post(f"{MODEL}/converse", content=converse("hello"))
+        refused = client.post(f"{MODEL}/converse", content=converse(f"mail {MAIL}"))
+    assert (passed.status_code, refused.status_code) == (200, 400)
+    assert refused.headers["x-amzn-errortype"] == "ValidationException"
+    (sent,) = seen
+    assert sent.content == converse("hello")
+    assert {name: sent.headers[name] for name in signed} == signed
     built.close()
 
 
