@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
@@ -527,6 +527,12 @@ class FramesAnswer:
         self._held: deque[tuple[int, bool]] = deque()
         self._size = 0
         self._lanes: dict[str, EventAnswer] = {}
+        self._made: set[str] = set()
+
+    @property
+    def made(self) -> Collection[str]:
+        """The answers that were given here, by the ids by which a frame may refer to them."""
+        return self._made
 
     def feed(self, data: bytes, *, binary: bool) -> list[tuple[bytes, bool]]:
         """Takes a frame and gives those that are decided, each with whether it is binary.
@@ -549,6 +555,9 @@ class FramesAnswer:
                 raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
             lane = self._lanes[name] = self._lane()
         lane.take(event)
+        made = _plain(_at(payload, protocol.made)) if protocol.made else ""
+        if made and len(made) <= _SHORT * 2 and len(self._made) < _MOST_ENDED:
+            self._made.add(made)
         kind = payload if isinstance(payload, str) else _plain(_at(payload, protocol.kind))
         if kind in protocol.rests:
             lane.finish()

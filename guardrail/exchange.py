@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -302,7 +302,7 @@ class Exchange:
 
     `context` says who asks, `vault` holds the conversation's placeholders, `clock` gives the time
     of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`,
-    `models` are those that the connection of a `SOCKET` names.
+    `models` are those that the connection of a `SOCKET` names, `made` the answers given on it.
     """
 
     def __init__(
@@ -316,6 +316,7 @@ class Exchange:
         new_id: Callable[[], str],
         target: Route | None = None,
         models: frozenset[str] = frozenset(),
+        made: Collection[str] = (),
     ) -> None:
         self._deployment = deployment
         self._door = door
@@ -325,6 +326,7 @@ class Exchange:
         self._new_id = new_id
         self._target = target
         self._models = models
+        self._made = made
         self._seal: Seal | None = None
         self._state = State.NEW
         self._protocol: Protocol = GENERIC
@@ -428,7 +430,8 @@ class Exchange:
             self._route = self._target
             return (self._untouched(event),)
         guard = self._deployment.guard
-        inspection = inspect(guard, bodies, vault=self._vault, app=self._context.principal.id)
+        app = self._context.principal.id
+        inspection = inspect(guard, bodies, vault=self._vault, app=app, made=self._made)
         if not sent and not inspection.counts:
             self._state = State.DECIDED
             self._route = self._target

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from types import MappingProxyType
@@ -175,11 +175,17 @@ class Inspection:
 
 
 def inspect(
-    guard: Guard, bodies: Sequence[tuple[Body, Protocol]], *, vault: Vault, app: str
+    guard: Guard,
+    bodies: Sequence[tuple[Body, Protocol]],
+    *,
+    vault: Vault,
+    app: str,
+    made: Collection[str] = (),
 ) -> Inspection:
     """Gives what is personal in a request, as far as it counts for an app.
 
-    Values that this conversation's vault knows are found again wherever they stand.
+    Values that this conversation's vault knows are found again wherever they stand. References to
+    what was `made` under the same guard lead to nothing that it has not seen.
 
     Raises:
         DetectorUnavailable: a recognizer failed, or all took too long; nothing may leave.
@@ -193,7 +199,8 @@ def inspect(
 
     def findings(leaf: Leaf) -> Iterator[Finding]:
         if not _is_text(leaf):
-            yield from _opaque(leaf)
+            if leaf.action is not Action.REFERENCE or leaf.text not in made:
+                yield from _opaque(leaf)
             return
         for finding in next(detected):
             if leaf.action is Action.LINK and finding.entity == "URL":
@@ -436,7 +443,7 @@ def _protect(
         digest = hmac.new(guard.key, leaf.text.encode("utf-8", "surrogatepass"), hashlib.sha256)
         return f"user-{digest.hexdigest()[:32]}"
     if leaf.action in _OPAQUE:
-        if treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
+        if not findings or treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
             return leaf.text
         raise Refusal(422, "uninspectable_input", "content that cannot be read cannot be protected")
     if leaf.action in _FIXED:

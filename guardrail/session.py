@@ -208,6 +208,7 @@ class Session:
             clock=self._clock,
             new_id=self._new_id,
             models=self.opening.models if opened else frozenset(),
+            made=self._answer.made if opened and self._answer else (),
         )
 
     # what the client says

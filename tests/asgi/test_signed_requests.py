@@ -32,6 +32,7 @@ SIGNED = (
     b"SignedHeaders=accept-encoding;content-type;host;x-amz-date, Signature=" + b"0a" * 32,
 )
 TOKEN = "IQoJb3JpZ2luX2VjEJr" + "Fw0A9zYk3LmQ" * 20
+TRACE = ("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793")  # looks like a licence
 GZIP = (b"accept-encoding", b"gzip")
 STREAM = (b"content-type", b"application/vnd.amazon.eventstream")
 
@@ -136,7 +137,7 @@ def test_a_transport_keeps_what_is_signed(ledger: Ledger) -> None:
 
     transport = GuardrailTransport(built, app="crm", inner=httpx.MockTransport(answer))
     signed = {k.decode(): v.decode() for k, v in (JSON, SIGNED, GZIP)}
-    signed |= {"x-amz-date": "20260101T123456Z", "x-amz-security-token": TOKEN}
+    signed |= {"x-amz-date": "20260101T123456Z", "x-amz-security-token": TOKEN, TRACE[0]: TRACE[1]}
     with httpx.Client(transport=transport, base_url=own.url, headers=signed) as client:
         passed = client.post(f"{MODEL}/converse", content=converse("hello"))
         refused = client.post(f"{MODEL}/converse", content=converse(f"mail {MAIL}"))

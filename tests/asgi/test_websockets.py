@@ -612,6 +612,25 @@ def test_responses_follow_one_another_and_lanes_do_not_mix(world: Make) -> None:
     assert json.loads(here.app.got[0])["input"] == "mail [EMAIL_1]"
 
 
+def test_a_frame_may_go_on_from_what_was_said_on_its_connection_alone(world: Make) -> None:
+    made = {"type": "response.completed", "response": {"id": "resp_1", "output": []}}
+    here = world(says=lambda message: [made])
+    frame = {"type": "response.create", "model": "gpt-5", "input": f"mail {MAIL}"}
+    with here.open(RESPONSES) as socket:
+        socket.send_json({**frame, "previous_response_id": "resp_1"})
+        assert socket.receive_json()["error"]["code"] == "policy_violation"
+        socket.send_json(frame)
+        assert socket.receive_json() == made
+        socket.send_json({**frame, "previous_response_id": "resp_1"})
+        assert socket.receive_json() == made
+        socket.send_json({**frame, "previous_response_id": "resp_2"})
+        assert socket.receive_json()["error"]["code"] == "policy_violation"
+    assert [json.loads(one).get("previous_response_id") for one in here.app.got] == [None, "resp_1"]
+    with here.open(RESPONSES) as socket:
+        socket.send_json({**frame, "previous_response_id": "resp_1"})
+        assert socket.receive_json()["error"]["code"] == "policy_violation"
+
+
 def test_what_is_held_is_told_when_the_app_closes(world: Make) -> None:
     here = world(says=lambda message: [delta("write to [EMAIL_1"), delta("]"), delta(" o"), 4001])
     with here.open() as socket:

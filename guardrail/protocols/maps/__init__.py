@@ -43,6 +43,7 @@ class Protocol:
 
     `sockets` are paths at which WebSockets speak it, an event a frame. Of their answers, `lane` is
     the field that tells those apart that come at once, `rests` are the events that end one.
+    `made` is the field by which an event names an answer that later frames may refer to.
     `messages` says that its events come as AWS' binary messages, too.
     """
 
@@ -61,6 +62,7 @@ class Protocol:
     tool: ToolNames | None = None
     sockets: frozenset[str] = frozenset()
     lane: str = ""
+    made: str = ""
     messages: bool = False
     rests: frozenset[str] = frozenset()
     request: FieldMap
