@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from typing import TypedDict
 from guardrail.errors import Refusal
 from guardrail.guard import Filter
 from guardrail.protocols.bodies import read_body
+from guardrail.protocols.eventstream import Message, MessageFramer, dump_message
 from guardrail.protocols.fields import (
     Action,
     Leaf,
@@ -727,6 +728,7 @@ class EventAnswer:
         outgoing: Filter,
         lines: bool = False,
         witness: Witness | None = None,
+        queue: deque[_Event] | None = None,
     ) -> None:
         self._protocol = protocol
         self._witness = witness
@@ -740,7 +742,7 @@ class EventAnswer:
         self._known: dict[
             tuple[str, str | None, bool], str
         ] = {}  # short strings that every event repeats
-        self._queue: deque[_Event] = deque()
+        self._queue: deque[_Event] = deque() if queue is None else queue
         self._resting: dict[Path, _Channel] = {}  # ended, but what follows may go on with them
         self._over: set[Path] = set()  # below these nothing more may come
         self._ended: set[Path] = set()  # nor in these
@@ -814,13 +816,21 @@ class EventAnswer:
         return known
 
     def _read_line(self, raw: bytes) -> None:
-        payload, quoted = _payload(raw.decode())
+        self._take(_line(raw, end=b"\n"))
 
-        def render(value: Json) -> bytes:
-            plain = isinstance(value, str) and not quoted
-            return (str(value) if plain else dump_json(value)).encode() + b"\n"
+    def take(self, event: _Event) -> None:
+        """Takes an event that is framed already; whoever owns the queue releases it."""
+        if len(self._ended) > _MOST_ENDED:
+            raise Refusal(502, "upstream_too_large", "the answer has too many parts")
+        self._take(event)
 
-        self._take(_Event(payload, render, raw + b"\n"))
+    def finish(self) -> None:
+        """Decides all that is held."""
+        self._flush(())
+
+    def forget(self) -> None:
+        """Looks anew at short strings that were seen before."""
+        self._known.clear()
 
     def _take(self, event: _Event) -> None:
         self._queue.append(event)
@@ -1024,7 +1034,148 @@ def _names(leaf: Leaf) -> bool:
     return leaf.path[-1:] == ("name",) and leaf.action is Action.IDENTIFIER
 
 
+class MessageAnswer:
+    """A stream of AWS' binary messages, each of which holds one JSON event.
+
+    The headers of a message are fields of its event; their names begin with a colon.
+    """
+
+    def __init__(self, *, protocol: Protocol, outgoing: Filter) -> None:
+        self._framer = MessageFramer()
+        self._queue: deque[_Event] = deque()
+        self._events = EventAnswer(protocol=protocol, outgoing=outgoing, queue=self._queue)
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives the messages that are decided. Raises Refusal (502) for what is none."""
+        try:
+            for message in self._framer.feed(data):
+                self._events.take(_message(message))
+        except ValueError:
+            raise Refusal(502, "upstream_uninspectable", "the stream is malformed") from None
+        return self._release()
+
+    def close(self) -> bytes:
+        """Gives the rest of the messages."""
+        if self._framer.pending:
+            raise Refusal(502, "upstream_uninspectable", "the stream is cut within a message")
+        self._events.finish()
+        return self._release()
+
+    def _release(self) -> bytes:
+        ready = []
+        while self._queue and not self._queue[0].undecided:
+            ready.append(self._queue.popleft().encode())
+        return b"".join(ready)
+
+
+def _message(message: Message) -> _Event:
+    """A message as an event: its headers, and the fields of its JSON."""
+    inner, _ = _payload(message.payload.decode()) if message.payload.strip() else ({}, True)
+    if not isinstance(inner, dict) or any(name.startswith(":") for name in inner):
+        raise ValueError("the payload of a message is no event")
+    headers = dict(message.headers)
+
+    def render(value: Json) -> bytes:
+        fields = value if isinstance(value, dict) else {}
+        said = tuple((name, str(fields.get(name))) for name in headers)
+        rest: Json = {name: one for name, one in fields.items() if name not in headers}
+        return dump_message(Message(headers=said, payload=dump_json(rest).encode()))
+
+    return _Event({**headers, **inner}, render, message.raw)
+
+
+class FramesAnswer:
+    """The frames that a WebSocket's server says: an event each, and one answer after another.
+
+    Answers that come at once, each in its lane, are filtered apart and keep their order. Those that
+    begin from now on are filtered as `outgoing` says.
+    """
+
+    def __init__(self, *, protocol: Protocol, outgoing: Filter, limit: int) -> None:
+        self._protocol = protocol
+        self.outgoing = outgoing
+        self._limit = limit
+        self._queue: deque[_Event] = deque()
+        self._held: deque[tuple[int, bool]] = deque()
+        self._size = 0
+        self._lanes: dict[str, EventAnswer] = {}
+        self._made: set[str] = set()
+
+    @property
+    def made(self) -> Collection[str]:
+        """The answers that were given here, by the ids by which a frame may refer to them."""
+        return self._made
+
+    def feed(self, data: bytes, *, binary: bool) -> list[tuple[bytes, bool]]:
+        """Takes a frame and gives those that are decided, each with whether it is binary.
+
+        Raises: Refusal (502) for a frame that cannot be read, and where too much has to wait.
+        """
+        self._held.append((len(data), binary))
+        self._size += len(data)
+        if self._size > self._limit:
+            raise Refusal(502, "upstream_too_large", "the answer is too large to be inspected")
+        try:
+            event = _line(data, end=b"")
+        except UnicodeDecodeError:
+            raise Refusal(502, "upstream_uninspectable", "the answer is no text") from None
+        payload, protocol = event.payload, self._protocol
+        name = _plain(_at(payload, protocol.lane)) if protocol.lane else ""
+        lane = self._lanes.get(name)
+        if lane is None:
+            if len(self._lanes) >= _MOST_LANES:
+                raise Refusal(502, "upstream_uninspectable", "the answer says too much at once")
+            lane = self._lanes[name] = self._lane()
+        lane.take(event)
+        made = _plain(_at(payload, protocol.made)) if protocol.made else ""
+        if made and len(made) <= _SHORT * 2 and len(self._made) < _MOST_ENDED:
+            self._made.add(made)
+        kind = payload if isinstance(payload, str) else _plain(_at(payload, protocol.kind))
+        if kind in protocol.answered:
+            lane.finish()
+            del self._lanes[name]
+        return self._release()
+
+    def close(self) -> list[tuple[bytes, bool]]:
+        """Gives the rest of the frames."""
+        for lane in self._lanes.values():
+            lane.finish()
+        return self._release()
+
+    def forget(self) -> None:
+        """Looks anew at what was seen before: the vault may know it by now."""
+        for lane in tuple(self._lanes.values()):
+            lane.forget()
+
+    def _lane(self) -> EventAnswer:
+        return EventAnswer(
+            protocol=self._protocol, outgoing=self.outgoing, lines=True, queue=self._queue
+        )
+
+    def _release(self) -> list[tuple[bytes, bool]]:
+        ready = []
+        while self._queue and not self._queue[0].undecided:
+            size, binary = self._held.popleft()
+            self._size -= size
+            ready.append((self._queue.popleft().encode(), binary))
+        return ready
+
+
+def _line(raw: bytes, *, end: bytes) -> _Event:
+    """One JSON value, or a bare text, as an event. Raises ValueError where it is not UTF-8."""
+    payload, quoted = _payload(raw.decode())
+
+    def render(value: Json) -> bytes:
+        plain = isinstance(value, str) and not quoted
+        return (str(value) if plain else dump_json(value)).encode() + end
+
+    return _Event(payload, render, raw + end)
+
+
 _SHORT = 64
+_MOST_LANES = 64
+_MOST_ENDED = 1 << 14
+"""Channels that may have ended on one connection: they are remembered, for nothing may follow."""
 _MOST = 512
 """Channels of an answer that may be open at once."""
 

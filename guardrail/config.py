@@ -217,12 +217,15 @@ class LimitsConfig(_Table):
     """`[limits]`: bytes of a request and of an answer that is held, seconds to read a request.
 
     `inflight_bytes` is what all requests at once may hold; one more is told to come again.
+    A WebSocket is closed after `socket_idle_s` without a frame, and once open for `socket_open_s`.
     """
 
     request_bytes: int = Field(default=8 * 2**20, gt=0)
     answer_bytes: int = Field(default=32 * 2**20, gt=0)
     inflight_bytes: int = Field(default=256 * 2**20, gt=0)
     read_timeout_s: float = Field(default=30.0, gt=0)
+    socket_idle_s: float = Field(default=600.0, gt=0)
+    socket_open_s: float = Field(default=7200.0, gt=0)
 
 
 class MiddlewareConfig(_Table):
@@ -231,10 +234,13 @@ class MiddlewareConfig(_Table):
     `unguarded` lists paths that carry no model traffic; one that ends in `/*` covers all below.
     `endpoint` is where requests go that name no model. `headers` names the headers of requests to
     models that are treated with the body, in the transport too; a final `*` stands for any rest.
+    `websockets` adds paths whose WebSockets are inspected, each with what ends an answer there:
+    values of `type`, or whole messages.
     """
 
     app: Id = "default"
     unguarded: tuple[str, ...] = ()
+    websockets: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     endpoint: str = ""
     headers: tuple[str, ...] = DEFAULT_HEADERS
 

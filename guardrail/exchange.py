@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from guardrail.answers import (
     Answer,
     EventAnswer,
+    MessageAnswer,
     TextAnswer,
     UntouchedAnswer,
     WholeAnswer,
@@ -42,15 +43,24 @@ from guardrail.guard import (
     shield,
     strictest,
 )
-from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form
-from guardrail.protocols.errors import Told, render_error, render_stream_error
-from guardrail.protocols.fields import FieldMap, Leaf, compile_map, rewrite
+from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form, read_frame
+from guardrail.protocols.errors import (
+    Told,
+    error_headers,
+    render_error,
+    render_frame_error,
+    render_message_error,
+    render_stream_error,
+)
+from guardrail.protocols.eventstream import dump_message
+from guardrail.protocols.fields import Action, FieldMap, Leaf, compile_map, rewrite
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.headers import NO_HEADERS, HeaderNames, is_person
 from guardrail.protocols.jobs import read_job
 from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.mirrored import chosen, is_mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
+from guardrail.protocols.sealed import Seal, seal_of
 from guardrail.remembering import Case, Leaving, Memory, Witness, keeps, recall
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
 from guardrail.taxonomy import UNINSPECTABLE
@@ -169,7 +179,8 @@ class Record:
 class Forward:
     """Send the request on. `route` is None where the wrapped app decides where it goes.
 
-    `headers` take the place of those whose names are `replaced`.
+    `headers` take the place of those whose names are `replaced`. Those that are `sealed` stay as
+    they came, with the body, since a signature covers them.
     """
 
     body: bytes = field(repr=False)
@@ -178,6 +189,7 @@ class Forward:
     replaced: frozenset[bytes] = frozenset()
     route: Route | None = None
     diverted: bool = False
+    sealed: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +257,8 @@ class Door(Enum):
     """The wrapped app does: every endpoint it might mean has to be permitted."""
     TRANSPORT = "transport"
     """The app's client already did: one endpoint."""
+    SOCKET = "socket"
+    """As `MIDDLEWARE`, for a frame of a connection that is open and cannot lead elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +327,14 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
             "policy keeps what cannot be read or changed (a picture, a sound, a document, a part "
             "of a file, a file at the provider) on a local model, and none can take this request"
         ),
+        "signed_request": (
+            "something in this request has to be changed before it may leave, and a signature or "
+            "digest covers it: let it pass guardrail before it is signed"
+        ),
+        "signed_header": "the signature covers a header that guardrail does not pass on",
+        "no_other_route": (
+            "policy keeps this on a local model, to which an open connection cannot be led"
+        ),
         "upstream_unreachable": "the model endpoint did not answer",
         "upstream_timeout": "the model endpoint took too long",
         "upstream_broken": "the model endpoint broke off its answer",
@@ -325,7 +347,8 @@ class Exchange:
     """One request and its answer. Holds state; belongs to one shell task.
 
     `context` says who asks, `vault` holds the conversation's placeholders, `clock` gives the time
-    of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`.
+    of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`,
+    `models` are those that the connection of a `SOCKET` names, `made` the answers given on it.
     `vaults` has what earlier exchanges left: the conversation's placeholders, too.
     """
 
@@ -340,6 +363,8 @@ class Exchange:
         new_id: Callable[[], str],
         target: Route | None = None,
         vaults: Vaults | None = None,
+        models: frozenset[str] = frozenset(),
+        made: Collection[str] = (),
     ) -> None:
         self._deployment = deployment
         self._door = door
@@ -355,6 +380,9 @@ class Exchange:
         self._clock = clock
         self._new_id = new_id
         self._target = target
+        self._models = models
+        self._made = made
+        self._seal: Seal | None = None
         self._state = State.NEW
         self._protocol: Protocol = GENERIC
         self._inspection: Inspection | None = None
@@ -367,6 +395,7 @@ class Exchange:
         self._held_start: ResponseStarted | None = None
         self._streams_events = False
         self._streams_lines = False
+        self._streams_messages = False
         self._started = False
         self._method = "POST"
         self._request_id: str | int | None = None
@@ -389,6 +418,21 @@ class Exchange:
         """Whether an event of the answer takes too long to be handled on an event loop."""
         slow = self._filter is not None and self._filter.slow
         return slow and isinstance(event, ChunkReceived | ResponseEnded)
+
+    @property
+    def injected(self) -> bool:
+        """Whether something from outside in the request speaks to the model, or hides."""
+        return self._inspection is not None and self._inspection.injected
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that the request names elsewhere than in a field of its protocol."""
+        return self._models
+
+    @property
+    def route(self) -> Route | None:
+        """Where the request goes, as far as that was decided."""
+        return self._route
 
     def receive(self, event: Event) -> list[Command]:
         """Gives what has to be done about an event, in order. Never raises: a fault refuses."""
@@ -424,11 +468,17 @@ class Exchange:
         limit = self._deployment.limits.request
         if len(event.body) > limit:
             raise Refusal(413, "body_too_large", f"the body is larger than {limit} bytes")
+        if self._door in (Door.MIDDLEWARE, Door.TRANSPORT):
+            self._seal = seal_of(event.headers, query=event.query)
+            if self._seal and self._seal.breaks:
+                raise Refusal(400, "signed_request", _MESSAGES["signed_header"])
         bodies: list[tuple[Body, Protocol]] = []
+        arrived = b""
         if event.body:
             encoding = headers.get(b"content-encoding", "").lower()
-            raw = inflate(event.body, encoding=encoding, limit=limit)
-            body = read_body(raw, content_type=headers.get(b"content-type", ""))
+            arrived = raw = inflate(event.body, encoding=encoding, limit=limit)
+            read = read_frame if self._door is Door.SOCKET else read_body
+            body = read(raw, content_type=headers.get(b"content-type", ""))
             self._protocol = protocol_of(body.payload, event.path)
             self._request_id = _id_of(body.payload)
             _refuse_other_endpoint(body.payload, self._protocol)
@@ -448,10 +498,13 @@ class Exchange:
         named = _models(bodies[0], self._protocol, event.path) if event.body else _Named()
         if event.query:
             named = _Named(named.field, named.others | _models(bodies[queried - 1], GENERIC).others)
+        named = _Named(named.field, named.others | self._models)
+        self._models = named.others
         guard = self._deployment.guard
         for _ in range(_ATTEMPTS):
             app = self._context.principal.id
-            cases = _Cases(guard, bodies, self._recall(payload), app=app, sent=sent)
+            memory = self._recall(payload)
+            cases = _Cases(guard, bodies, memory, app=app, sent=sent, made=self._made)
             if not sent and not cases.inspection(self._targets()).counts:
                 return self._pass(event, cases.case(self._targets()))
             choice = self._choose(cases, named)
@@ -478,12 +531,32 @@ class Exchange:
             raise Refusal(503, "conversation_busy", _MESSAGES["conversation_busy"])
         headers_too = [pair for part in parts[sent - len(with_body) :] for pair in written(part)]
         body_out = parts.pop(0) if event.body else b""
-        return self._go(
-            body=self._renamed(body_out, named) if event.body else b"",
+        if event.body:
+            body_out = self._renamed(body_out, named)
+        forward = Forward(
+            body=body_out,
             query=parts[0] if event.query else b"",
             headers=tuple(headers_too),
             replaced=frozenset(name for name, _ in event.headers if self._treats(name)),
+            route=self._route,
+            diverted=self._target is not None and self._route is not self._target,
         )
+        if self._seal and not forward.diverted:
+            forward = self._as_signed(event, forward, same=body_out == arrived)
+        return self._go(forward)
+
+    def _untouched(self, event: RequestReceived) -> Forward:
+        """A request in which nothing is to be inspected, as it came."""
+        sealed = self._seal.headers if self._seal else frozenset()
+        return Forward(body=event.body, query=event.query, route=self._target, sealed=sealed)
+
+    def _as_signed(self, event: RequestReceived, forward: Forward, *, same: bool) -> Forward:
+        """What leaves of a signed request: what came, `same` in its body, or nothing."""
+        assert self._seal is not None
+        kept = all(header in event.headers for header in forward.headers)
+        if not (same and kept and forward.query == event.query):
+            raise Refusal(400, "signed_request", _MESSAGES["signed_request"])
+        return replace(forward, body=event.body, sealed=self._seal.headers)
 
     def _recall(self, payload: Json) -> Memory:
         """What is remembered of what the request names; read anew for each attempt."""
@@ -505,7 +578,7 @@ class Exchange:
         self._state = State.DECIDED
         self._route, self._case, self._vault = self._target, case, case.vault
         self._endpoints = self._targets()
-        return (Forward(body=event.body, query=event.query, route=self._target),)
+        return (self._untouched(event),)
 
     def _headers(self, headers: Headers) -> list[tuple[Body, Protocol]]:
         """The headers that are treated with the body: what they say, and whom they name."""
@@ -554,6 +627,8 @@ class Exchange:
         decision = strictest(decisions, endpoint=judged[0].endpoint.id)
         if decision.treatment is not Treatment.LOCAL or all(t.endpoint.local for t in judged):
             return Choice(route=judged[0], decision=decision)
+        if self._door is Door.SOCKET:
+            raise Refusal(503, "no_permitted_route", _MESSAGES["no_other_route"])
         if local is None or not local.model or not named.field or elsewhere:
             found = cases.inspection(self._endpoints).counts
             unread = bool(_UNREAD & found.keys())
@@ -608,21 +683,13 @@ class Exchange:
             raise Refusal(503, "no_permitted_route", _MESSAGES["no_permitted_route"])
         return read.encode(rewrite(read.payload, {(self._protocol.model,): route.model}))
 
-    def _go(
-        self, *, body: bytes, query: bytes, headers: Headers, replaced: frozenset[bytes]
-    ) -> Sequence[Command]:
+    def _go(self, forward: Forward) -> Sequence[Command]:
         self._state = State.DECIDED
-        forward = Forward(
-            body=body,
-            query=query,
-            headers=headers,
-            replaced=replaced,
-            route=self._route,
-            diverted=self._target is not None and self._route is not self._target,
-        )
         self._fallback = self._without_audit(forward)
         if self._inspection:  # what was read is of no more use, and large
             self._inspection = replace(self._inspection, parts=())
+        if self._door is Door.SOCKET and not (self._inspection and self._inspection.counts):
+            return (forward,)  # one of very many, and nothing in it: the connection has its record
         return (Record(self._event("egress.decision")), forward)
 
     def _without_audit(self, forward: Forward) -> Sequence[Command]:
@@ -667,8 +734,14 @@ class Exchange:
         return (Record(event), reply, Close())
 
     def _reply(self, status: int, code: str, message: str) -> Reply:
-        content_type, body = render_error(self._protocol.errors, self._told(status, code, message))
+        told = self._told(status, code, message)
+        if self._door is Door.SOCKET:
+            event = render_frame_error(self._protocol.errors, told)
+            return Reply(status=status, headers=((b"x-guardrail-code", code.encode()),), body=event)
+        style = "aws" if self._seal and self._seal.aws else self._protocol.errors
+        content_type, body = render_error(style, told)
         headers = [
+            *error_headers(style, told),
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
@@ -750,6 +823,11 @@ class Exchange:
             return EventAnswer(
                 protocol=self._protocol, outgoing=outgoing, lines=True, witness=self._witness
             )
+        if media == _MESSAGES_OF_AWS:
+            if not self._protocol.messages:
+                raise Refusal(502, "upstream_uninspectable", "nothing describes these messages")
+            self._streams_messages = True
+            return MessageAnswer(protocol=self._protocol, outgoing=outgoing)
         if _is_text(media):
             return TextAnswer(outgoing)
         quiet = self._inspection is None or self._protocol.media
@@ -795,7 +873,7 @@ class Exchange:
             self._context,
             endpoint=self._answering(),
             vault=self._vault,
-            injected=self._inspection is not None and self._inspection.injected,
+            injected=self.injected,
         )
         return self._filter
 
@@ -867,6 +945,30 @@ class Exchange:
             return self._fail(error.status, error.code, error.message)
         return self._fail(503, "guardrail_unavailable", "", errors=(_class_of(error),))
 
+    def outcome(
+        self,
+        *,
+        code: str,
+        status: int,
+        counts: Mapping[str, int],
+        sizes: tuple[int, int],
+        errors: tuple[str, ...] = (),
+    ) -> Record:
+        """How a connection went that this exchange opened.
+
+        `sizes` are bytes from and to the client, `status` is the code with which it was closed.
+        """
+        self._bytes_in, bytes_out = sizes
+        event = self._event(
+            "egress.outcome",
+            code=code,
+            status=status,
+            errors=errors,
+            counts=counts,
+            bytes_out=bytes_out,
+        )
+        return Record(event)
+
     def _outcome(self, code: str = "", errors: tuple[str, ...] = ()) -> Sequence[Command]:
         masked = dict(self._filter.masked) if self._filter else {}
         if self._inspection is None and not masked and not code:
@@ -902,6 +1004,9 @@ class Exchange:
                 last.append(Emit(dump_event(SseEvent(event=name, data=data.decode()))))
             if self._protocol.done:
                 last.append(Emit(dump_event(SseEvent(data=self._protocol.done))))
+        if self._streams_messages:
+            told = self._told(status, code, message)
+            last.append(Emit(dump_message(render_message_error(self._protocol.errors, told))))
         over = Close(aborted=True, explained=bool(last))
         return (*last, over, *self._outcome(code, errors))
 
@@ -985,7 +1090,8 @@ _ATTEMPTS = 32
 class _Cases:
     """How a request looks to each set of endpoints that it may go to.
 
-    The first `sent` bodies are those that leave; one more may hold the address.
+    The first `sent` bodies are those that leave; one more may hold the address. What was `made` on
+    the same connection leads to nothing that guardrail has not seen.
     """
 
     def __init__(
@@ -996,12 +1102,14 @@ class _Cases:
         *,
         app: str,
         sent: int,
+        made: Collection[str] = (),
     ) -> None:
         self._guard = guard
         self._bodies = bodies
         self._memory = memory
         self._app = app
         self._sent = sent
+        self._made = made
         self._cases: dict[frozenset[str], Case] = {}
         self._inspections: dict[frozenset[str], Inspection] = {}
         self._alike: Inspection | None = None
@@ -1028,7 +1136,8 @@ class _Cases:
             asked = True
             if part >= self._sent:
                 return leaf.text in case.address
-            known = part == 0 and leaf.path in case.given
+            made = leaf.action is Action.REFERENCE and leaf.text in self._made
+            known = made or (part == 0 and leaf.path in case.given)
             return known or self._memory.wrote(endpoints, leaf)
 
         inspection = inspect(
@@ -1048,6 +1157,7 @@ _LINES = frozenset(
 """Types of answers that are one JSON value a line."""
 _UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 """Types that say nothing about what an answer is."""
+_MESSAGES_OF_AWS = "application/vnd.amazon.eventstream"
 _PICTURES = ("image/", "audio/", "video/", "font/")
 """Types of answers that hold no text, to requests that carried nothing or asked for one."""
 _TEXTS = frozenset(
@@ -1137,8 +1247,8 @@ def _models(read: tuple[Body, Protocol], protocol: Protocol, path: str = "") -> 
 
 
 def _id_of(payload: Json) -> str | int | None:
-    """The id that a JSON-RPC request bears, for its caller to know the refusal by."""
-    found = payload.get("id") if isinstance(payload, dict) else None
+    """The id that a JSON-RPC request or an event bears, for its caller to know the refusal by."""
+    found = payload.get("event_id", payload.get("id")) if isinstance(payload, dict) else None
     if isinstance(found, JsonNumber) and found.lexeme.isdigit() and len(found.lexeme) < 16:
         return int(found.lexeme)
     return found if isinstance(found, str) and _ID.fullmatch(found) else None

@@ -586,7 +586,7 @@ def _protect(
         digest = hmac.new(guard.key, leaf.text.encode("utf-8", "surrogatepass"), hashlib.sha256)
         return f"user-{digest.hexdigest()[:32]}"
     if leaf.action in _OPAQUE:
-        if treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
+        if not findings or treatments[_OPAQUE[leaf.action]] is Treatment.CLEAR:
             return leaf.text
         raise Refusal(422, "uninspectable_input", "content that cannot be read cannot be protected")
     if leaf.action in _FIXED:
@@ -743,11 +743,13 @@ def build_filter(
     endpoint: Endpoint,
     vault: Vault,
     injected: bool = False,
+    grows: bool = False,
 ) -> Filter:
     """Gives the rules that mask or block what the model says and restore what the user said.
 
     Masking looks at what the model wrote; what is restored is the user's own and is not looked at
-    again. `injected` says that something from outside in the request speaks to the model.
+    again. `injected` says that something from outside in the request speaks to the model; `grows`
+    that the vault may get its first value while these rules are in use.
 
     Raises:
         Unavailable: it cannot be told what there is to mask.
@@ -793,7 +795,7 @@ def build_filter(
 
     return Filter(
         active,
-        restoring if len(vault) else None,
+        restoring if len(vault) or grows else None,
         declared=guard.restore_tools,
         masked=masked,
         readers=readers,

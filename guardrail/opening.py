@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from anyio import CapacityLimiter, to_thread
@@ -26,8 +27,13 @@ from guardrail.exchange import (
     RequestRefused,
 )
 from guardrail.policy.loader import selftest
+from guardrail.protocols.maps import Protocol
 from guardrail.routing.routes import Route
+from guardrail.session import ClientFrame, Session
+from guardrail.session import Command as SessionCommand
+from guardrail.session import Event as SessionEvent
 from guardrail.transform.vault import Vault
+from guardrail.types import RequestContext
 
 
 def now() -> datetime:
@@ -64,6 +70,45 @@ def open_exchange(
     target: Route | None = None,
 ) -> tuple[Exchange, RequestRefused | None]:
     """Gives a new exchange, and the refusal of a request to `path` whose headers are wrong."""
+    context, refusal = _who(built, app, headers, path)
+    exchange = Exchange(
+        built.deployment,
+        door=door,
+        context=context,
+        # What callers name is in `vaults`; this one ends with the exchange.
+        vault=Vault(),
+        clock=now,
+        new_id=new_id,
+        target=target,
+        vaults=built.vaults,
+    )
+    return exchange, refusal
+
+
+def open_session(
+    built: Built, *, app: App, headers: Headers, path: str, protocol: Protocol
+) -> tuple[Session, RequestRefused | None]:
+    """Gives a new session for a WebSocket, and the refusal of one whose headers are wrong.
+
+    A connection is a conversation of its own: its vault ends with it.
+    """
+    context, refusal = _who(built, app, headers, path)
+    session = Session(
+        built.deployment,
+        path=path,
+        protocol=protocol,
+        context=context,
+        vault=Vault(),
+        clock=now,
+        new_id=new_id,
+    )
+    return session, refusal
+
+
+def _who(
+    built: Built, app: App, headers: Headers, path: str
+) -> tuple[RequestContext, RequestRefused | None]:
+    """Who asks, and why their headers are refused."""
     exchange_id, at = new_id(), now()
     named = [(k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in headers]
     vocabulary = built.deployment.guard.policies.vocabulary
@@ -79,18 +124,14 @@ def open_exchange(
         context = derive_context(
             app, headers=(), vocabulary=vocabulary, exchange=exchange_id, now=at
         )
-    # An exchange on its own gets a vault of its own, which nobody can name and which ends with it.
-    exchange = Exchange(
-        built.deployment,
-        door=door,
-        context=context,
-        vault=Vault(),
-        clock=now,
-        new_id=new_id,
-        target=target,
-        vaults=built.vaults,
-    )
-    return exchange, refusal
+    return context, refusal
+
+
+_UNPROVEN = RequestRefused(
+    status=503,
+    code="guardrail_unavailable",
+    message="the policy engine fails its self-test on this thread",
+)
 
 
 def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
@@ -98,12 +139,8 @@ def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
     try:
         prove_thread(built)
     except PolicyUnavailable:
-        event = RequestRefused(
-            status=503,
-            code="guardrail_unavailable",
-            message="the policy engine fails its self-test on this thread",
-            path=event.path if isinstance(event, RequestReceived | RequestRefused) else "",
-        )
+        path = event.path if isinstance(event, RequestReceived | RequestRefused) else ""
+        event = replace(_UNPROVEN, path=path)
     return exchange.receive(event)
 
 
@@ -132,6 +169,25 @@ async def keep_async(built: Built, command: Keep) -> None:
         keep(built, command)
     else:
         await to_thread.run_sync(keep, built, command)
+
+
+def advance_session(built: Built, session: Session, event: SessionEvent) -> list[SessionCommand]:
+    """`advance` for a session."""
+    try:
+        prove_thread(built)
+    except PolicyUnavailable:
+        event = _UNPROVEN
+    return session.receive(event)
+
+
+async def advance_session_async(
+    built: Built, session: Session, event: SessionEvent
+) -> list[SessionCommand]:
+    """`advance_async` for a session: a frame that takes long to read is read on another thread."""
+    light = built.deployment.guard.detector.light
+    if isinstance(event, ClientFrame) and len(event.data) > light:
+        return await to_thread.run_sync(advance_session, built, session, event, limiter=_readers())
+    return advance_session(built, session, event)
 
 
 def _is_light(built: Built, event: RequestReceived) -> bool:

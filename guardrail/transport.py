@@ -58,7 +58,8 @@ _MECHANICAL = _REPLACED | frozenset(
         "anthropic-beta x-stainless-lang x-stainless-package-version x-stainless-os "
         "x-stainless-arch x-stainless-runtime x-stainless-runtime-version x-stainless-async "
         "x-stainless-retry-count x-stainless-read-timeout x-stainless-raw-response "
-        "x-stainless-helper-method idempotency-key"
+        "x-stainless-helper-method idempotency-key x-amz-date x-amz-security-token "
+        "x-amz-content-sha256 amz-sdk-invocation-id amz-sdk-request x-amzn-trace-id"
     ).split()
 )
 """Headers that SDKs make of themselves, and credentials for the endpoint."""
@@ -130,13 +131,14 @@ class _Outgoing:
         headers = [
             (k, v)
             for k, v in request.headers.multi_items()
-            if k.lower() not in _REPLACED
+            if (k.lower() not in _REPLACED or k.lower().encode() in forward.sealed)
             and not k.lower().startswith(PREFIX)
             and (not forward.diverted or k.lower() in _DIVERTED)
             and k.lower().encode() not in forward.replaced
         ]
         headers += [(k.decode(), v.decode()) for k, v in forward.headers]
-        headers.append(("accept-encoding", "identity"))
+        if b"accept-encoding" not in forward.sealed:
+            headers.append(("accept-encoding", "identity"))
         if forward.diverted and forward.route:
             upstream = self.built.upstreams[forward.route.endpoint.id]
             if upstream.key:

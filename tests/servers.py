@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -76,7 +76,7 @@ def leaked(data: bytes, values: tuple[str, ...] = PLANTED) -> list[str]:
 
 
 @contextmanager
-def serve(app: ASGIApp) -> Iterator[str]:
+def serve(app: ASGIApp, *, ws: Literal["none", "websockets-sansio"] = "none") -> Iterator[str]:
     """Gives the address under which uvicorn serves an app on a thread of its own.
 
     Tracebacks of deliberate failures are not logged: Python 3.11 may fail to format two of them at
@@ -88,7 +88,7 @@ def serve(app: ASGIApp) -> Iterator[str]:
             app,
             log_config=None,
             log_level="critical",
-            ws="none",
+            ws=ws,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )

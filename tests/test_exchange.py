@@ -130,6 +130,14 @@ def test_what_may_have_been_missed_is_recorded_with_the_decision() -> None:
     assert outcome.residual is None
 
 
+def test_what_cannot_be_read_has_nowhere_to_go_on_an_open_connection() -> None:
+    story = tell(open_exchange(door=Door.SOCKET), ask(PICTURE))  # type: ignore[arg-type]  # as below
+    assert story.lines == [
+        "record request.refused no_permitted_route, reply 503 no_permitted_route, close"
+    ]
+    assert json.loads(story.reply.body)["error"]["code"] == "no_permitted_route"
+
+
 def test_what_policy_lets_leave_in_clear_is_not_changed() -> None:
     body = chat(MAIL, model="mistral-large")
     story = tell(open_exchange(), post(body))
@@ -137,7 +145,7 @@ def test_what_policy_lets_leave_in_clear_is_not_changed() -> None:
     assert story.forwarded == body
 
 
-@pytest.mark.parametrize("door", Door)
+@pytest.mark.parametrize("door", [Door.GATEWAY, Door.MIDDLEWARE, Door.TRANSPORT])
 def test_what_cannot_be_read_stays_on_the_local_model(door: Door) -> None:
     target = CLOUD if door is Door.TRANSPORT else None
     story = tell(

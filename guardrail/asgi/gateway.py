@@ -24,6 +24,7 @@ from guardrail.asgi.shell import (
     lowered,
     read_request,
 )
+from guardrail.asgi.websocket import refuse_socket
 from guardrail.config import Built, Upstream
 from guardrail.context import App
 from guardrail.exchange import (
@@ -76,8 +77,7 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "no WebSockets here"})
+            await refuse_socket(scope, receive, send, message=_NO_SOCKETS)
         elif scope["type"] != "http":
             raise RuntimeError(f"guardrail does not know the scope type {scope['type']!r}")
         elif scope["method"] == "GET" and scope["path"] == "/healthz":
@@ -250,6 +250,7 @@ class Gateway:
         group.cancel_scope.cancel()
 
 
+_NO_SOCKETS = "the gateway serves no WebSockets; put guardrail's middleware around an app that does"
 _UNAUTHORISED = "present this app's key as a bearer token"
 
 

@@ -25,6 +25,7 @@ from guardrail.asgi.shell import (
     lowered,
     read_request,
 )
+from guardrail.asgi.websocket import guard_socket
 from guardrail.config import Built, Config, build, load_config
 from guardrail.context import PREFIX
 from guardrail.errors import ConfigError
@@ -102,9 +103,17 @@ class Guardrail:
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] == "websocket":
-            await receive()
-            reason = "guardrail does not inspect WebSockets"
-            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+            if self._is_unguarded(scope["path"]):
+                await self._app(scope, receive, send)
+                return
+            await guard_socket(
+                self._app,
+                self._built,
+                caller=self._caller,
+                scope={**scope, _MARK: True},
+                receive=receive,
+                send=send,
+            )
         elif scope["type"] != "http":
             raise RuntimeError(f"guardrail does not know the scope type {scope['type']!r}")
         elif self._is_unguarded(scope["path"]):
@@ -226,11 +235,13 @@ def _protected(scope: Scope, forward: Forward) -> Scope:
     headers = [
         (name, value)
         for name, value in scope["headers"]
-        if name.lower() not in dropped and not name.lower().startswith(prefix)
+        if (name.lower() not in dropped or name.lower() in forward.sealed)
+        and not name.lower().startswith(prefix)
     ]
     headers = [(k, v) for k, v in headers if k.lower() not in forward.replaced]
     headers += forward.headers
-    headers.append((b"accept-encoding", b"identity"))
+    if b"accept-encoding" not in forward.sealed:
+        headers.append((b"accept-encoding", b"identity"))
     if forward.body or scope["method"] in ("POST", "PUT", "PATCH"):
         headers.append((b"content-length", str(len(forward.body)).encode()))
     extensions = scope.get("extensions") or {}

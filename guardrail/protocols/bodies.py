@@ -71,6 +71,20 @@ def read_body(raw: bytes, *, content_type: str) -> Body:
     return reader(raw)
 
 
+def read_frame(raw: bytes, *, content_type: str) -> Body:
+    """Gives the payload of one frame of a WebSocket: as a body, or bytes that nobody can read.
+
+    Raises: Refusal as `read_body` does.
+    """
+    if content_type != BINARY:
+        return read_body(raw, content_type=content_type)
+    return Body(payload=_FILE, raw=raw, encode=lambda value: raw)
+
+
+BINARY = "application/octet-stream"
+"""The content type of a frame that is no text."""
+
+
 def _is_json(media: str) -> bool:
     return media in ("application/json", "text/json") or media.endswith("+json")
 

@@ -1,7 +1,8 @@
 """A refusal in the caller's own protocol.
 
 Source: OpenAI, https://platform.openai.com/docs/guides/error-codes; Anthropic,
-https://docs.anthropic.com/en/api/errors; Google, https://cloud.google.com/apis/design/errors;
+https://docs.anthropic.com/en/api/errors; AWS,
+https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html; Google, https://cloud.google.com/apis/design/errors;
 JSON-RPC 2.0, section 5.1; problem details, RFC 9457.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
+
+from guardrail.protocols.eventstream import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +132,49 @@ def _jsonrpc(told: Told) -> Mapping[str, object]:
     }
 
 
+_AWS = MappingProxyType(
+    {
+        403: "AccessDeniedException",
+        404: "ResourceNotFoundException",
+        408: "ModelTimeoutException",
+        429: "ThrottlingException",
+        502: "ModelErrorException",
+        503: "ServiceUnavailableException",
+        504: "ModelTimeoutException",
+    }
+)
+
+
+def _aws(told: Told) -> Mapping[str, object]:
+    """AWS' `{"message": …}`, with ids beside it; what kind of error it is says a header."""
+    return {
+        "message": told.message,
+        "code": told.code,
+        "exchange": told.exchange,
+        **told.listed,
+    }
+
+
+def error_headers(style: str, told: Told) -> tuple[tuple[bytes, bytes], ...]:
+    """Gives the headers by which the clients of a style know an error."""
+    if style != "aws":
+        return ()
+    kind = _AWS.get(
+        told.status, "ValidationException" if told.status < 500 else "ModelErrorException"
+    )
+    return ((b"x-amzn-errortype", kind.encode()), (b"x-amzn-requestid", told.exchange.encode()))
+
+
 _STYLES: Mapping[str, tuple[str, Shape]] = MappingProxyType(
     {
         "openai": ("application/json", _openai),
         "responses": ("application/json", _openai),
+        "realtime": ("application/json", _openai),
         "anthropic": ("application/json", _anthropic),
         "google": ("application/json", _google),
         "ollama": ("application/json", _plain),
         "cohere": ("application/json", _message),
+        "aws": ("application/json", _aws),
         "jsonrpc": ("application/json", _jsonrpc),
         "problem": ("application/problem+json", _problem),
     }
@@ -153,6 +191,45 @@ def render_stream_error(style: str, told: Told) -> tuple[str | None, bytes]:
     """Gives the name and data of the event that ends a stream that has already begun."""
     name, shape = _EVENTS.get(style, (None, _STYLES[style][1]))
     return name, json.dumps(shape(told)).encode()
+
+
+def render_message_error(style: str, told: Told) -> Message:
+    """Gives the binary message that ends a stream of such messages."""
+    content_type, payload = render_error(style, told)
+    kind = "modelStreamErrorException" if told.status >= 500 else "validationException"
+    headers = (
+        (":exception-type", kind),
+        (":content-type", content_type),
+        (":message-type", "exception"),
+    )
+    return Message(headers=headers, payload=payload)
+
+
+def render_frame_error(style: str, told: Told) -> bytes:
+    """Gives the event by which a frame of a WebSocket is refused."""
+    return json.dumps(_FRAMES.get(style, _realtime)(told)).encode()
+
+
+def _realtime(told: Told) -> Mapping[str, object]:
+    error = {
+        "type": "invalid_request_error" if told.status < 500 else "server_error",
+        "code": told.code,
+        "message": told.message,
+        "param": None,
+        "event_id": told.request,
+        **told.listed,
+    }
+    return {"type": "error", "event_id": f"event_{told.exchange}", "error": error}
+
+
+def _responses_frame(told: Told) -> Mapping[str, object]:
+    kind = "invalid_request_error" if told.status < 500 else "server_error"
+    error = {"type": kind, "code": told.code, "message": told.message, "param": None}
+    return {"type": "error", "status": told.status, "error": {**error, **told.listed}}
+
+
+_FRAMES: Mapping[str, Shape] = MappingProxyType({"responses": _responses_frame})
+"""Shape of the event that refuses a frame, where it is not that of OpenAI Realtime."""
 
 
 def _responses_event(told: Told) -> Mapping[str, object]:

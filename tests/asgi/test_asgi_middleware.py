@@ -81,8 +81,8 @@ async def test_a_large_body_is_inspected_off_the_event_loop(built: Built) -> Non
 async def test_headers_about_other_bytes_do_not_reach_the_app(built: Built) -> None:
     app = Scripted(answering(b"{}"))
     dropped = [
-        *((b"Content-Encoding", b"gzip"), (b"content-md5", b"x"), (b"digest", b"x")),
-        *((b"content-digest", b"x"), (b"range", b"bytes=0-1"), (b"if-range", b"x")),
+        *((b"Content-Encoding", b"gzip"), (b"content-md5", b"x")),
+        *((b"range", b"bytes=0-1"), (b"if-range", b"x")),
         *((b"if-none-match", b"x"), (b"if-modified-since", b"x"), (b"expect", b"100-continue")),
         (b"accept-encoding", b"br"),
     ]

@@ -130,6 +130,8 @@ def test_the_shipped_protocols() -> None:
     assert set(load_protocols()) == {
         "anthropic.batches",
         "anthropic.messages",
+        "bedrock.converse",
+        "bedrock.invoke",
         "cohere.chat",
         "cohere.embed",
         "gemini.generate",
@@ -145,6 +147,7 @@ def test_the_shipped_protocols() -> None:
         "openai.files",
         "openai.images",
         "openai.moderations",
+        "openai.realtime",
         "openai.responses",
         "openai.uploads",
     }
@@ -171,6 +174,10 @@ def test_no_two_protocols_live_at_one_path() -> None:
         ("anthropic.messages", "/v1/messages"),
         ("gemini.generate", "/v1beta/models/gemini-2.5-pro:streamGenerateContent"),
         ("generic", "/v1beta/models/a/b:generateContent"),
+        ("generic", "/v1beta/models/a:b:generateContent"),
+        ("bedrock.converse", "/model/anthropic.claude-v1:0/converse-stream"),
+        ("bedrock.invoke", "/model/anthropic.claude-v1:0/invoke"),
+        ("generic", "/model/a/b/invoke"),
         ("generic", "/v1beta/models/:generateContent"),
         ("generic", "/v1/chat/completions/"),
         ("generic", "/"),

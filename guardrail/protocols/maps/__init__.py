@@ -103,6 +103,11 @@ class Protocol:
     `chunks` says that a whole answer may be an array of events. `offsets` are the numbers that must
     move with the texts that they point into, and `cited` the paths of those. `events` is the map of
     its events, `kinds` that of events of some kinds. `state` says what the provider keeps.
+
+    `sockets` are paths at which WebSockets speak it, an event a frame. Of their answers, `lane` is
+    the field that tells those apart that come at once, `answered` are the events that end one.
+    `made` is the field by which an event names an answer that later frames may refer to.
+    `messages` says that its events come as AWS' binary messages, too.
     """
 
     name: str
@@ -129,6 +134,11 @@ class Protocol:
     state: StatePlaces | None = None
     code: frozenset[str] = frozenset()
     untrusted: tuple[Mark, ...] = ()
+    sockets: frozenset[str] = frozenset()
+    lane: str = ""
+    made: str = ""
+    messages: bool = False
+    answered: frozenset[str] = frozenset()
     request: FieldMap
     response: FieldMap
     events: FieldMap
@@ -156,13 +166,16 @@ _SEGMENT = re.compile(r"\{(\w+)\}")
 
 
 def _address(path: str) -> re.Pattern[str]:
-    """`/v1/models/{model}:embed` as a pattern with a group `model`."""
+    """`/v1/models/{model}:embed` as a pattern with a group `model`.
+
+    A segment may hold a colon (`claude-v1:0`) where none follows it.
+    """
     parts = _SEGMENT.split(path)
-    literal, names = parts[::2], parts[1::2]
-    segments = [*(rf"(?P<{name}>[^/:?#]{{1,200}})" for name in names), ""]
-    return re.compile(
-        "".join(re.escape(text) + s for text, s in zip(literal, segments, strict=True))
-    )
+    pattern = re.escape(parts[0])
+    for name, literal in zip(parts[1::2], parts[2::2], strict=True):
+        stops = "/:?#" if literal.startswith(":") else "/?#"
+        pattern += f"(?P<{name}>[^{stops}]{{1,200}}){re.escape(literal)}"
+    return re.compile(pattern)
 
 
 GENERIC = Protocol(name="generic", request=FieldMap(), response=FieldMap(), events=FieldMap())
@@ -203,7 +216,7 @@ def read_protocol(file: Mapping[str, Any], shared: Mapping[str, Rows]) -> Protoc
     for name in ("paths", "finish", "channel"):
         rows[name] = tuple(rows.get(name, ()))
     rows["untrusted"] = compile_marks(rows.get("untrusted", {}))
-    for name in ("shape", "ends", "joined", "code"):
+    for name in ("shape", "ends", "joined", "code", "sockets", "answered"):
         rows[name] = frozenset(rows.get(name, ()))
     rows["tool"] = ToolNames(**rows["tool"]) if "tool" in rows else None
     rows["state"] = _state(rows["state"]) if "state" in rows else None
