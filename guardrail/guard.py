@@ -835,6 +835,8 @@ def _shown(
 ) -> _Shown:
     @cache
     def shown(category: Category) -> Treatment:
+        if category == INJECTION:  # is looked for in what comes from outside, never in an answer
+            return Treatment.CLEAR
         treatment, _ = decide_output(
             guard.policies, context, category, endpoint=endpoint, injected=injected
         )
