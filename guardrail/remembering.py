@@ -234,6 +234,7 @@ class Witness:
     ) -> None:
         self._protocol = protocol
         self._places = protocol.state if keeps else None
+        self._ends = protocol.ends | (protocol.rests.kinds if protocol.rests else frozenset())
         self._context = context
         self._kept = Kept(
             entries=entries, endpoints=endpoints, facts=_facts(context), inspected=inspected
@@ -260,7 +261,7 @@ class Witness:
                 self._open.setdefault(self._channel(payload), _hash()).update(_bytes(leaf.text))
             else:
                 self._said.append(digest(leaf.text))
-        if self._open and _plain(_at(payload, self._protocol.kind)) in self._protocol.ends:
+        if self._open and _plain(_at(payload, self._protocol.kind)) in self._ends:
             ended = self._channel(payload)
             for key in [k for k in self._open if k == ended or not any(ended)]:
                 self._said.append(self._open.pop(key).digest())

@@ -417,7 +417,7 @@ async def test_a_trusted_header_that_comes_twice_is_refused(
 @pytest.mark.parametrize(
     "value",
     [
-        pytest.param("7" * 5000, id="more digits than int() takes"),
+        pytest.param("7" * 4300, id="as many digits as a number may have"),
         pytest.param("1e400", id="beyond floats"),
         pytest.param("-0.0", id="minus zero"),
         pytest.param("1.10", id="a zero at the end"),

@@ -799,15 +799,9 @@ async def test_a_body_in_which_nothing_is_found_keeps_its_very_bytes(built: Buil
             b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n' * 1001,
         ),
         (400, "invalid_form", b"--b\r\n" + b"x-a: " + b"a" * 2000 + b"\r\n\r\nx\r\n"),
-        (
-            400,
-            "invalid_form",
-            b'--b\r\nContent-Disposition: form-data; name="a"; '
-            b"filename*=utf-8''alice%40example.com\r\n\r\nx\r\n",
-        ),
         (400, "invalid_form", b'--c\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'),
     ],
-    ids=["parts", "header", "filename*", "boundary"],
+    ids=["parts", "header", "boundary"],
 )
 async def test_a_form_beyond_its_limits_is_refused(
     status: int, code: str, body: bytes, built: Built

@@ -300,7 +300,7 @@ async def test_an_asynchronous_client_of_either_module_is_guarded(
     async with module.AsyncClient(transport=transport(house.built)) as http:
         answer = await http.post(f"{house.url}/v1/chat/completions", json=body)
         upload = await http.post(
-            f"{house.url}/v1/files", files={"file": ("a.txt", PROMPT.encode())}
+            f"{house.url}/v1/files", files={"file": ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(64))}
         )
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT
     assert upload.headers["x-guardrail-code"] == "no_permitted_route"
