@@ -965,11 +965,23 @@ def _as_read(guard: Guard, vault: Vault, left: str) -> str:
 
 
 _ADDRESS = regex.compile(r"://|www\.", regex.IGNORECASE)
+_BEGINS = r"(?:(?:https?|ftp|file|mailto|data|javascript|wss?|tel|sms):|www\.|&#|[\\/]{2})"
+_CLOSED = regex.compile(
+    # Links and addresses of which the end is certain: no reader takes what follows for a part.
+    r"(?<!\\)\[[^\[\]\n\\`<]*+\]\((?:[^()\s\\<>]|\\[!-~]|\([^()\s\\<>]*+\))*+\)"
+    rf"|<{_BEGINS}[^\s<>]*+>"
+    rf"|(?<![^\s,:;=\[{{(>])(?:\"{_BEGINS}[^\"\n]*+\"|'{_BEGINS}[^'\n]*+')",
+    regex.IGNORECASE,
+)
 _LINK = regex.compile(
-    r"(?:(?:https?|ftp|file|mailto|data|javascript|wss?|tel|sms):|www\.|&#|[\\/]{2})[^\s\"'>)]*$"
-    r"|\]\([^)\n]*$|\]:[^\n]*$"  # the target of a Markdown link, wherever it has got to
+    rf"{_BEGINS}[^\s<]*$"  # brackets and quotes within it are a part of a bare address
+    rf"|\"{_BEGINS}[^\"\n]*$|'{_BEGINS}[^'\n]*$"  # in quotes, with spaces
+    # the target of a Markdown link, wherever it has got to: with brackets in pairs or in `<>`
+    r"|\]\((?:[^()\n\\]|\\.|\((?:[^()\n\\]|\\.)*+(?:\)|$))*+$|\][(:]\s*<[^<>\n]*$|\]:[^\n]*$"
     r"|<[a-z!/][^>]*$"  # inside a tag, whose attributes may be addresses
-    r"|(?<![\w@.-])(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?::\d{1,5})?[/?#][^\s\"'>)]*$"  # no scheme
+    r"|<[a-z][\s\S]*=\s*(?:\"[^\"]*|'[^']*)$"  # where a tag does not end with `>`
+    r"|\burl\(\s*(?:\"[^\"]*|'[^']*|[^)\"']*)$"  # of a style
+    r"|(?<![\w@.-])(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?::\d{1,5})?[/?#][^\s<]*$"  # no scheme
     r"|^\S{100,}$",  # a word too long to tell
     regex.IGNORECASE,
 )
@@ -980,4 +992,4 @@ def _ends_in_url(left: str) -> bool:
 
     A model can be talked into writing a link whose address carries somebody's data away.
     """
-    return _LINK.search(left) is not None
+    return _LINK.search(_CLOSED.sub("x", left)) is not None

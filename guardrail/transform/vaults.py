@@ -318,7 +318,7 @@ class Vaults:
         try:
             plain = cipher.decrypt(rest[:_NONCE], rest[_NONCE:], _bound(row))
             return replace(_read(plain), version=row.version, expires=row.expires)
-        except (InvalidTag, ValueError, KeyError, TypeError):
+        except (InvalidTag, ValueError, KeyError, TypeError, OverflowError):
             return nothing
 
 

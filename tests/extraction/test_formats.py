@@ -40,6 +40,8 @@ SHOWN = {
     "in a header": docx(paragraphs(), members={"word/header1.xml": paragraphs((WHO,))}),
     "in an alternative text": docx(paragraphs().replace("<w:body>", f'<w:body descr="{WHO}">')),
     "in a relation": docx(paragraphs(), members={"word/x.rels": f'<R Target="mailto:{WHO}"/>'}),
+    "in a comment of the XML": docx(f"<!-- {WHO} -->{paragraphs(('hello',))}"),
+    "in an instruction of the XML": docx(paragraphs().replace("<w:body>", f"<w:body><?to {WHO}?>")),
     "in a member's name": docx(paragraphs(), members={f"word/{WHO}.xml": "<a/>"}),
     "in an archive's comment": docx(paragraphs(), comment=WHO.encode()),
 }

@@ -148,6 +148,7 @@ def flipped(data: bytes, at: int) -> bytes:
         pytest.param(lambda row: replace(row, sealed=b""), id="empty"),
         pytest.param(lambda row: replace(row, expires=row.expires + 1), id="expiry"),
         pytest.param(lambda row: replace(row, version=row.version + 1), id="version"),
+        pytest.param(lambda row: replace(row, version=-1), id="version below 0"),
         pytest.param(lambda row: replace(row, owner=b"x" * 32), id="owner"),
         pytest.param(lambda row: replace(row, key=b"x" * 32), id="key"),
         pytest.param(lambda row: replace(row, name=flipped(row.name, 3)), id="moved"),
@@ -271,6 +272,16 @@ def test_all_of_a_principal_can_be_erased(opener: Opener) -> None:
     assert vaults.open(CRM, REFERENCE, now=NOON) is None
     assert not vaults.recalls(CRM, "cloud", b"d" * 32, now=NOON)
     assert vaults.open(shop, REFERENCE, now=NOON)
+
+
+def test_what_is_erased_is_in_no_file_any_more(tmp_path: Path) -> None:
+    with closing(SqliteVaults(tmp_path / "vaults.db")) as store:
+        vaults = Vaults(store, keys=(KEY,))
+        put(vaults)
+        with closing(sqlite3.connect(tmp_path / "vaults.db")) as db:
+            ((sealed,),) = db.execute("SELECT sealed FROM vaults").fetchall()
+        vaults.erase(CRM)
+        assert not [p.name for p in tmp_path.iterdir() if sealed in p.read_bytes()]
 
 
 def test_what_an_endpoint_said_is_known_of_that_endpoint_alone(opener: Opener) -> None:

@@ -135,11 +135,15 @@ class SqliteVaults:
 
     def erase(self, owners: Sequence[bytes]) -> int:
         """As `Store.erase`."""
-        with _storage_errors(), self._opened(), self._transaction() as db:
-            return sum(
-                db.execute("DELETE FROM vaults WHERE owner = ?", (owner,)).rowcount
-                for owner in owners
-            )
+        with _storage_errors(), self._opened() as db:
+            with self._transaction():
+                deleted = sum(
+                    db.execute("DELETE FROM vaults WHERE owner = ?", (owner,)).rowcount
+                    for owner in owners
+                )
+            # What was deleted still stands in the log of writes until that is emptied.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return deleted
 
     def close(self) -> None:
         """Closes the file; what is done after this raises `VaultUnavailable`."""
