@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from guardrail.asgi.middleware import Guardrail
 from guardrail.config import Built
 from guardrail.exchange import Deployment, Limits
+from guardrail.protocols.headers import HeaderNames
 
 MAIL = "alice@example.com"
 CARD = "4111 1111 1111 1111"
@@ -440,6 +441,20 @@ def test_headers_for_guardrail_go_no_further(world: Make) -> None:
     with here.open(headers={"x-guardrail-purpose": "support"}):
         pass
     assert not [k for k, _ in here.app.scopes[0]["headers"] if k.startswith(b"x-guardrail")]
+
+
+def test_a_header_that_is_treated_takes_the_place_of_the_one_that_came(world: Make) -> None:
+    named = deployment(routes=(CLOUD,), headers=HeaderNames(["x-user-email", "x-tag"]))
+    here = world(named)
+    said = {"X-User-Email": MAIL, "X-Tag": f"for {MAIL}", "x-other": "kept"}
+    with here.open(headers=said):
+        pass
+    headers = here.app.scopes[0]["headers"]
+    assert MAIL not in repr(headers)
+    assert [value for name, value in headers if name == b"x-tag"] == [b"for [EMAIL_1]"]
+    assert [name for name, _ in headers].count(b"x-user-email") == 1
+    assert (b"x-other", b"kept") in headers
+    assert here.ledger.events[0].counts == {"EMAIL_ADDRESS": 1, "USER_ID": 1}
 
 
 def test_what_an_app_answers_in_place_of_a_connection_is_filtered(world: Make) -> None:
