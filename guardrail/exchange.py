@@ -1278,9 +1278,13 @@ _ENDPOINTS = frozenset("api_base base_url custom_llm_provider extra_headers user
 
 
 def _refuse_other_endpoint(payload: Json, protocol: Protocol) -> None:
-    if protocol is GENERIC or not isinstance(payload, dict):
+    if protocol is GENERIC:
         return
-    if said := _ENDPOINTS & payload.keys():
+    parts = payload if isinstance(payload, list) else [payload]  # of a form
+    names = {name for part in parts if isinstance(part, dict) for name in part}
+    pairs = (part for part in parts if isinstance(part, list) and part)
+    names |= {pair[0] for pair in pairs if isinstance(pair[0], str)}
+    if said := _ENDPOINTS & names:
         raise Refusal(
             400,
             "endpoint_in_request",

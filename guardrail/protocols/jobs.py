@@ -14,7 +14,6 @@ from guardrail.protocols.bodies import Body
 from guardrail.protocols.fields import Action, FieldMap
 from guardrail.protocols.maps import Protocol, protocol_of
 from guardrail.protocols.payload import Json, dump_json, parse_json
-from guardrail.protocols.untrusted import Mark
 
 _PURPOSES = ("batch", "fine-tune", "evals")
 """What files are for whose lines must be requests."""
