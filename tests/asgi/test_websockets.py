@@ -670,8 +670,8 @@ def test_what_speaks_to_the_model_counts_from_then_on(path: str, spoken: bool, w
     made = deployment(guard=guard(routes=(CLOUD,), restore_tools=frozenset({"*"})), routes=(CLOUD,))
     here = world(made, hello=[{"type": "session.created"}], says=obeys)
     said = OUTSIDE if spoken else "Opening hours: 9 to 5."
-    result = {"type": "function_call_output", "call_id": "c1", "output": said}
-    first = {"type": "message", "role": "user", "content": f"I am {MAIL}."}
+    result: dict[str, Any] = {"type": "function_call_output", "call_id": "c1", "output": said}
+    first: dict[str, Any] = {"type": "message", "role": "user", "content": f"I am {MAIL}."}
     if path == REALTIME:
         first["content"] = [{"type": "input_text", "text": f"I am {MAIL}."}]
         frames = [{"type": "conversation.item.create", "item": one} for one in (first, result)]
