@@ -832,6 +832,11 @@ class EventAnswer:
         """Looks anew at short strings that were seen before."""
         self._known.clear()
 
+    def go_on(self, outgoing: Filter) -> None:
+        """Filters texts that begin from now on by other rules."""
+        self._filter = outgoing
+        self.forget()
+
     def _take(self, event: _Event) -> None:
         self._queue.append(event)
         payload, protocol = event.payload, self._protocol
@@ -1087,13 +1092,12 @@ def _message(message: Message) -> _Event:
 class FramesAnswer:
     """The frames that a WebSocket's server says: an event each, and one answer after another.
 
-    Answers that come at once, each in its lane, are filtered apart and keep their order. Those that
-    begin from now on are filtered as `outgoing` says.
+    Answers that come at once, each in its lane, are filtered apart and keep their order.
     """
 
     def __init__(self, *, protocol: Protocol, outgoing: Filter, limit: int) -> None:
         self._protocol = protocol
-        self.outgoing = outgoing
+        self._filter = outgoing
         self._limit = limit
         self._queue: deque[_Event] = deque()
         self._held: deque[tuple[int, bool]] = deque()
@@ -1147,9 +1151,15 @@ class FramesAnswer:
         for lane in tuple(self._lanes.values()):
             lane.forget()
 
+    def go_on(self, outgoing: Filter) -> None:
+        """Filters by other rules what begins from now on, in answers that have begun, too."""
+        self._filter = outgoing
+        for lane in self._lanes.values():
+            lane.go_on(outgoing)
+
     def _lane(self) -> EventAnswer:
         return EventAnswer(
-            protocol=self._protocol, outgoing=self.outgoing, lines=True, queue=self._queue
+            protocol=self._protocol, outgoing=self._filter, lines=True, queue=self._queue
         )
 
     def _release(self) -> list[tuple[bytes, bool]]:

@@ -349,7 +349,8 @@ class Exchange:
     `context` says who asks, `vault` holds the conversation's placeholders, `clock` gives the time
     of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`,
     `models` are those that the connection of a `SOCKET` names, `made` the answers given on it.
-    `vaults` has what earlier exchanges left: the conversation's placeholders, too.
+    `vaults` has what earlier exchanges left: the conversation's placeholders, too. `injected` says
+    that something spoke to the model on the same connection.
     """
 
     def __init__(
@@ -365,6 +366,7 @@ class Exchange:
         vaults: Vaults | None = None,
         models: frozenset[str] = frozenset(),
         made: Collection[str] = (),
+        injected: bool = False,
     ) -> None:
         self._deployment = deployment
         self._door = door
@@ -382,6 +384,7 @@ class Exchange:
         self._target = target
         self._models = models
         self._made = made
+        self._earlier = injected
         self._seal: Seal | None = None
         self._state = State.NEW
         self._protocol: Protocol = GENERIC
@@ -421,8 +424,11 @@ class Exchange:
 
     @property
     def injected(self) -> bool:
-        """Whether something from outside in the request speaks to the model, or hides."""
-        return self._inspection is not None and self._inspection.injected
+        """Whether something from outside in the request, or in what it goes on with, speaks to the
+        model, or hides.
+        """
+        found = self._inspection is not None and self._inspection.injected
+        return found or self._earlier or self._case.injected
 
     @property
     def models(self) -> frozenset[str]:
@@ -504,7 +510,15 @@ class Exchange:
         for _ in range(_ATTEMPTS):
             app = self._context.principal.id
             memory = self._recall(payload)
-            cases = _Cases(guard, bodies, memory, app=app, sent=sent, made=self._made)
+            cases = _Cases(
+                guard,
+                bodies,
+                memory,
+                app=app,
+                sent=sent,
+                made=self._made,
+                injected=self._earlier,
+            )
             if not sent and not cases.inspection(self._targets()).counts:
                 return self._pass(event, cases.case(self._targets()))
             choice = self._choose(cases, named)
@@ -525,7 +539,8 @@ class Exchange:
             else:
                 shielded = shield(guard, inspection, choice.decision, vault=case.vault)
                 parts = list(shielded[:sent])
-            if self._memory.save(case, self._endpoints, inspected=self._is_inspected):
+            seen, spoken = self._is_inspected, inspection.injected
+            if self._memory.save(case, self._endpoints, inspected=seen, injected=spoken):
                 break
         else:
             raise Refusal(503, "conversation_busy", _MESSAGES["conversation_busy"])
@@ -859,6 +874,7 @@ class Exchange:
             entries=tuple(self._vault),
             endpoints=self._endpoints,
             inspected=self._is_inspected,
+            injected=self.injected,
             named=(one.reference for one in self._memory.named),
             keeps=self._keeps,
         )
@@ -1103,6 +1119,7 @@ class _Cases:
         app: str,
         sent: int,
         made: Collection[str] = (),
+        injected: bool = False,
     ) -> None:
         self._guard = guard
         self._bodies = bodies
@@ -1110,6 +1127,7 @@ class _Cases:
         self._app = app
         self._sent = sent
         self._made = made
+        self._injected = injected
         self._cases: dict[frozenset[str], Case] = {}
         self._inspections: dict[frozenset[str], Inspection] = {}
         self._alike: Inspection | None = None
@@ -1143,6 +1161,7 @@ class _Cases:
         inspection = inspect(
             self._guard, self._bodies, vault=case.vault, app=self._app, returns=returns
         )
+        inspection = replace(inspection, earlier=self._injected or case.injected)
         if not asked and not self._memory.named:
             self._alike = inspection  # no endpoint makes a difference
         return inspection
@@ -1259,9 +1278,13 @@ _ENDPOINTS = frozenset("api_base base_url custom_llm_provider extra_headers user
 
 
 def _refuse_other_endpoint(payload: Json, protocol: Protocol) -> None:
-    if protocol is GENERIC or not isinstance(payload, dict):
+    if protocol is GENERIC:
         return
-    if said := _ENDPOINTS & payload.keys():
+    parts = payload if isinstance(payload, list) else [payload]  # of a form
+    names = {name for part in parts if isinstance(part, dict) for name in part}
+    pairs = (part for part in parts if isinstance(part, list) and part)
+    names |= {pair[0] for pair in pairs if isinstance(pair[0], str)}
+    if said := _ENDPOINTS & names:
         raise Refusal(
             400,
             "endpoint_in_request",

@@ -200,7 +200,8 @@ class Inspection:
     """What was found in a request: by part, by category, and by entity.
 
     `residual` is the expected number of names that were not found, None where it is not known;
-    `unalterable` are the categories of what stands in documents, which cannot be written again.
+    `unalterable` are the categories of what stands in documents, which cannot be written again;
+    `earlier` says that something speaks to the model in what the request goes on with.
     """
 
     parts: tuple[Part, ...]
@@ -208,11 +209,12 @@ class Inspection:
     counts: Mapping[str, int]
     residual: float | None = None
     unalterable: frozenset[Category] = frozenset()
+    earlier: bool = False
 
     @property
     def injected(self) -> bool:
         """Whether something from outside speaks to the model, or hides."""
-        return INJECTION in self.evidence
+        return self.earlier or INJECTION in self.evidence
 
 
 def _nothing(part: int, leaf: Leaf) -> bool:

@@ -40,12 +40,15 @@ class Named:
 class Case:
     """How a request looks to some endpoints: the vault, what of it they hold, and what of that is
     all known (`given`: the leaves of the body that lead there, `address`: ids in the address).
+
+    `injected`: something that the request names, wherever it lies, speaks to the model.
     """
 
     vault: Vault = field(repr=False)
     held: tuple[Named, ...] = ()
     given: frozenset[Path] = frozenset()
     address: frozenset[str] = field(default=frozenset(), repr=False)
+    injected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +69,13 @@ class Memory:
         held = tuple(
             one for one in self.named if one.kept and endpoints and endpoints <= one.kept.endpoints
         )
+        injected = any(one.kept.injected for one in self.named if one.kept)
         if not held:
-            return Case(vault=self.base)
+            return Case(vault=self.base, injected=injected)
         try:
             vault = Vault((*self.base, *(e for one in held if one.kept for e in one.kept.entries)))
         except ValueError:  # one placeholder would stand for two values
-            return Case(vault=self.base)
+            return Case(vault=self.base, injected=injected)
         facts = _facts(self.context)
         known = [o for o in held if o.kept and o.kept.inspected and o.kept.facts == facts]
         return Case(
@@ -79,6 +83,7 @@ class Memory:
             held=held,
             given=frozenset(one.path for one in known if one.path is not None),
             address=frozenset(one.reference.id for one in known if one.path is None),
+            injected=injected,
         )
 
     def is_astray(self, case: Case, endpoints: frozenset[str]) -> bool:
@@ -96,7 +101,9 @@ class Memory:
         (endpoint,) = endpoints
         return self.vaults.recalls(context.principal, endpoint, digest(leaf.text), now=context.now)
 
-    def save(self, case: Case, endpoints: frozenset[str], *, inspected: bool) -> bool:
+    def save(
+        self, case: Case, endpoints: frozenset[str], *, inspected: bool, injected: bool
+    ) -> bool:
         """Keeps what the request adds to shared vaults, before anything leaves.
 
         Gives False where somebody else did in the meantime: what was numbered must be undone.
@@ -118,6 +125,7 @@ class Memory:
                     entries=entries,
                     endpoints=one.kept.endpoints & endpoints,
                     inspected=one.kept.inspected and inspected,
+                    injected=one.kept.injected or injected,
                 )
                 kept.append((one.reference, one.kept, now))
         at, owner = self.context.now, self.context.principal
@@ -229,6 +237,7 @@ class Witness:
         entries: tuple[Entry, ...],
         endpoints: frozenset[str],
         inspected: bool,
+        injected: bool = False,
         named: Iterable[Reference] = (),
         keeps: bool = True,
     ) -> None:
@@ -237,7 +246,11 @@ class Witness:
         self._ends = protocol.ends | (protocol.rests.kinds if protocol.rests else frozenset())
         self._context = context
         self._kept = Kept(
-            entries=entries, endpoints=endpoints, facts=_facts(context), inspected=inspected
+            entries=entries,
+            endpoints=endpoints,
+            facts=_facts(context),
+            inspected=inspected,
+            injected=injected,
         )
         self._known = set(named)
         self._new: list[Reference] = []

@@ -171,13 +171,13 @@ class Session:
         self._vault = vault
         self._clock = clock
         self._new_id = new_id
+        self._injected = False
         self.opening = self._exchange(Door.MIDDLEWARE)
         self._state = State.OPENING
         self._endpoint: Endpoint | None = None
         self._frame: Exchange | None = None
         self._binary = False
         self._filter: Filter | None = None
-        self._injected = False
         self._answer: FramesAnswer | None = None
         self._refused = 0
         self._bytes_in = 0
@@ -209,6 +209,7 @@ class Session:
             new_id=self._new_id,
             models=self.opening.models if opened else frozenset(),
             made=self._answer.made if opened and self._answer else (),
+            injected=self._injected,
         )
 
     # what the client says
@@ -311,7 +312,7 @@ class Session:
             limit = self._deployment.limits.answer
             self._answer = FramesAnswer(protocol=self._protocol, outgoing=self._filter, limit=limit)
         else:
-            self._answer.outgoing = self._filter
+            self._answer.go_on(self._filter)
         return self._answer
 
     def _on_server(self, event: ServerFrame) -> Sequence[Command]:

@@ -33,7 +33,7 @@ from exchange_world import (
     tell,
 )
 
-from guardrail.exchange import ChunkReceived, Deployment, Door, Headers
+from guardrail.exchange import ChunkReceived, Deployment, Door, Headers, RequestReceived
 from guardrail.extraction.formats import Bounds
 from guardrail.extraction.reader import DocumentReader
 from guardrail.guard import build_guard
@@ -537,3 +537,21 @@ def test_an_address_is_inspected_as_it_is_written_and_decoded(link: str) -> None
 def test_an_address_of_a_picture_leaves_for_no_cloud(link: str) -> None:
     part = {"type": "image_url", "image_url": {"url": link}}
     assert sent(chat([part]), path="/v1/chat/completions") == "policy_violation"  # type: ignore[arg-type]  # parts
+
+
+@pytest.mark.parametrize("form", ["multipart", "urlencoded"])
+def test_a_form_does_not_say_where_it_goes(form: str) -> None:
+    if form == "multipart":
+        head = b'--x\r\ncontent-disposition: form-data; name="'
+        fields = ((b"model", b"gpt-4o"), (b"api_base", b"https://evil.example"))
+        body = b"".join(head + name + b'"\r\n\r\n' + said + b"\r\n" for name, said in fields)
+        body, kind = body + b"--x--\r\n", b"multipart/form-data; boundary=x"
+    else:
+        body = b"model=gpt-4o&api_base=https%3A%2F%2Fevil.example"
+        kind = b"application/x-www-form-urlencoded"
+    event = RequestReceived(
+        path="/v1/audio/transcriptions", headers=((b"content-type", kind),), body=body
+    )
+    story = tell(open_exchange(door=Door.MIDDLEWARE), event)
+    assert story.forwards == []
+    assert story.records[-1].code == "endpoint_in_request"

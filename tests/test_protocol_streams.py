@@ -9,13 +9,15 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from exchange_world import CLOUD, guard, usual
+from exchange_world import CLOUD, ENDED, guard, open_exchange, post, started, tell, usual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.answers import EventAnswer, WholeAnswer
 from guardrail.errors import Refusal
+from guardrail.exchange import ChunkReceived
 from guardrail.guard import Filter, build_filter
+from guardrail.protocols.eventstream import Message, dump_message
 from guardrail.protocols.framing import SseEvent, dump_event
 from guardrail.protocols.maps import load_protocols
 from guardrail.transform.vault import Vault
@@ -834,3 +836,35 @@ def test_an_address_is_not_restored() -> None:
         "annotation": {"url": "x.test/EMAIL_1"},
     }
     assert "alice" not in card(event, protocol="openai.responses")
+
+
+CARD_IN_TWO = ("pay 4111 1111 ", "1111 1111 now")
+
+
+@pytest.mark.parametrize("path", ["converse", "invoke"])
+def test_blocks_of_bedrock_are_read_as_one_text(path: str) -> None:
+    blocks = [{"type": "text", "text": text} for text in CARD_IN_TWO]
+    message = {"role": "assistant", "content": blocks}
+    said = {"output": {"message": message}} if path == "converse" else message
+    event = post(b'{"messages": []}', path=f"/model/gpt-4o/{path}")
+    answer = ChunkReceived(json.dumps(said).encode())
+    story = tell(open_exchange(), event, started(), answer, ENDED)
+    assert b"1111" not in story.answer
+
+
+def test_blocks_of_a_bedrock_stream_are_read_as_one_text() -> None:
+    def message(kind: str, payload: object) -> bytes:
+        headers = ((":event-type", kind), (":message-type", "event"))
+        return dump_message(Message(headers=headers, payload=json.dumps(payload).encode()))
+
+    said = b""
+    for number, text in enumerate(CARD_IN_TWO):
+        delta = {"contentBlockIndex": number, "delta": {"text": text}}
+        said += message("contentBlockDelta", delta)
+        said += message("contentBlockStop", {"contentBlockIndex": number})
+    said += message("messageStop", {"stopReason": "end_turn"})
+    event = post(b'{"messages": []}', path="/model/gpt-4o/converse-stream")
+    form = (b"content-type", b"application/vnd.amazon.eventstream")
+    story = tell(open_exchange(), event, started(form), ChunkReceived(said), ENDED)
+    assert b"1111" not in story.answer
+    assert story.answer.count(b"contentBlockStop") == 2

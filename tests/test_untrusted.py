@@ -471,6 +471,42 @@ SOURCES: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {
         {"model": "gpt-4o", "messages": [{"role": "system", "content": OVERRIDE}]},
         False,
     ),
+    "bedrock tool": (
+        "/model/gpt-4o/converse",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"toolResult": {"toolUseId": "c", "content": [{"text": OVERRIDE}]}}
+                    ],
+                }
+            ]
+        },
+        True,
+    ),
+    "bedrock document": (
+        "/model/gpt-4o/converse",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"document": {"name": "d", "source": {"text": OVERRIDE}}}],
+                }
+            ]
+        },
+        True,
+    ),
+    "bedrock user": (
+        "/model/gpt-4o/converse",
+        {"messages": [{"role": "user", "content": [{"text": OVERRIDE}]}]},
+        False,
+    ),
+    "bedrock tool of a provider": (
+        "/model/gpt-4o/invoke",
+        messages_request({"type": "tool_result", "tool_use_id": "c", "content": OVERRIDE}),
+        True,
+    ),
     "chat tool in parts": (
         CHAT,
         {

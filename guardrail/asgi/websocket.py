@@ -154,7 +154,9 @@ def _protected(scope: Scope, forward: Forward) -> Scope:
     headers = [
         (name, value)
         for name, value in scope["headers"]
-        if not name.lower().startswith(prefix) and not is_mirrored(name)
+        if not name.lower().startswith(prefix)
+        and not is_mirrored(name)
+        and name.lower() not in forward.replaced
     ]
     extensions = scope.get("extensions") or {}
     return {

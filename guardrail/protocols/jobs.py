@@ -51,10 +51,31 @@ def read_job(body: Body, protocol: Protocol) -> tuple[Body, Protocol]:
     lines = FieldMap(children=maps)
     file = replace(file, children={**file.children, "lines": lines})
     form = replace(form, children={**form.children, protocol.requests: file})
+    marks = tuple(
+        replace(mark, steps=(position, protocol.requests, "lines", *steps, *mark.steps))
+        for position, part in enumerate(opened)
+        for steps, spoken in _spoken_in(part, protocol.requests)
+        for mark in spoken.untrusted
+    )
     return (
         Body(payload=opened, raw=body.raw, encode=encode),
-        replace(protocol, request=replace(protocol.request, elements=form)),
+        replace(
+            protocol,
+            request=replace(protocol.request, elements=form),
+            untrusted=(*protocol.untrusted, *marks),
+        ),
     )
+
+
+def _spoken_in(part: Json, name: str) -> Iterator[tuple[tuple[str, ...], Protocol]]:
+    """What each line of a part speaks, and where in `lines` that stands."""
+    file = part.get(name) if isinstance(part, dict) else None
+    lines = file.get("lines") if isinstance(file, dict) else None
+    for number, line in lines.items() if isinstance(lines, dict) else ():
+        if isinstance(line, dict) and isinstance(url := line.get("url"), str):
+            yield (number, "body"), protocol_of(line.get("body"), url)
+        else:
+            yield (number,), protocol_of(line, "")
 
 
 def _opened(

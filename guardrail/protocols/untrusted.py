@@ -21,9 +21,12 @@ _STEP = re.compile(r"[^.\[\]]+|\[\]")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One row: the steps of its pattern, and for each field the values of which it has one."""
+    """One row: the steps of its pattern, and for each field the values of which it has one.
 
-    steps: tuple[str, ...]
+    A step that is a number is one position of an array.
+    """
+
+    steps: tuple[str | int, ...]
     when: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def holds(self, value: Json) -> bool:
@@ -72,6 +75,9 @@ def _matching(value: Json, mark: Mark, at: int, path: Path) -> Iterator[Path]:
     if step == "[]":
         for position, inner in enumerate(value if isinstance(value, list) else ()):
             yield from _matching(inner, mark, at + 1, (*path, position))
+    elif isinstance(step, int):
+        if isinstance(value, list) and step < len(value):
+            yield from _matching(value[step], mark, at + 1, (*path, step))
     elif isinstance(value, dict) and step in value:
         yield from _matching(value[step], mark, at + 1, (*path, step))
 

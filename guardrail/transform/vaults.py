@@ -45,14 +45,16 @@ class Kept:
     """What is kept under a reference: a vault, and what lies at the endpoint under that id.
 
     `endpoints` are those that hold it: each was permitted to. `facts` are those of the request that
-    sent it. `inspected` says that there is nothing else there. `version` is what a change of it
-    has to follow, 0 where there is nothing yet.
+    sent it. `inspected` says that there is nothing else there, `injected` that something there
+    speaks to the model. `version` is what a change of it has to follow, 0 where there is nothing
+    yet.
     """
 
     entries: tuple[Entry, ...] = ()
     endpoints: frozenset[str] = frozenset()
     facts: tuple[str, ...] = ()
     inspected: bool = False
+    injected: bool = False
     version: int = 0
     expires: int = 0
 
@@ -358,6 +360,7 @@ def _written(kept: Kept) -> bytes:
         "endpoints": sorted(kept.endpoints),
         "facts": list(kept.facts),
         "inspected": kept.inspected,
+        "injected": kept.injected,
     }
     return json.dumps(content, separators=(",", ":")).encode()
 
@@ -369,4 +372,5 @@ def _read(plain: bytes) -> Kept:
         endpoints=frozenset(content["endpoints"]),
         facts=tuple(content["facts"]),
         inspected=content["inspected"] is True,
+        injected=content["injected"] is not False,
     )

@@ -9,6 +9,7 @@ from guardrail.protocols.bodies import read_body
 from guardrail.protocols.fields import Action, leaves, rewrite
 from guardrail.protocols.jobs import read_job
 from guardrail.protocols.maps import load_protocols
+from guardrail.protocols.untrusted import marked, untrusted
 
 FILES = load_protocols()["openai.files"]
 TYPED = "multipart/form-data; boundary=x"
@@ -38,6 +39,17 @@ def test_a_line_is_read_with_the_map_of_its_url() -> None:
     assert found["1", "body", "model"] is Action.STRUCTURE
     assert found["1", "body", "messages", 0, "content"] is Action.TEXT
     assert found["1", "body", "user"] is Action.PERSON_ID
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["batch", "fine-tune"])
+def test_what_a_tool_said_in_a_line_is_untrusted(wrapped: bool) -> None:
+    messages = [{"role": "user", "content": "hello"}, {"role": "tool", "content": "hours"}]
+    asked = {"model": "gpt-5", "messages": messages}
+    line = json.dumps({**LINE, "body": asked} if wrapped else asked).encode()
+    body, protocol = read_job(read_body(upload(line, line), content_type=TYPED), FILES)
+    roots = untrusted(body.payload, protocol.untrusted)
+    found = marked(leaves(body.payload, protocol.request), roots)
+    assert [leaf.text for leaf in found if leaf.untrusted] == ["tool", "hours"] * 2
 
 
 def test_lines_that_nothing_changes_keep_their_bytes_and_files_apart() -> None:
