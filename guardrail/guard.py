@@ -37,6 +37,7 @@ from guardrail.protocols.untrusted import marked, untrusted
 from guardrail.spans import resolve
 from guardrail.taxonomy import INJECTION, NONE, Taxonomy
 from guardrail.transform.known import Index, KnownValues, is_structured
+from guardrail.transform.links import ends_in_link, opened
 from guardrail.transform.operators import redact
 from guardrail.transform.placeholders import PATTERN, Grammar
 from guardrail.transform.rewrite import protect, restorer
@@ -641,7 +642,9 @@ def _unbound(matched: str, left: str) -> str | None:
     return None
 
 
-_RESTORE = StreamRule(name="restore", pattern=PATTERN, priority=1000, rewrite=_unbound)
+_RESTORE = StreamRule(
+    name="restore", pattern=PATTERN, priority=1000, rewrite=_unbound, trail=opened
+)
 
 
 class Filter:
@@ -945,7 +948,7 @@ def _restoring(
     in_url = restorer(vault=vault, grammar=guard.grammar, allow=lambda e: allowed(e, "url"))
 
     def restore(token: str, left: str) -> str | None:
-        return (in_url if _ends_in_url(_as_read(guard, vault, left)) else in_text)(token)
+        return (in_url if ends_in_link(_as_read(guard, vault, left)) else in_text)(token)
 
     return restore
 
@@ -967,31 +970,3 @@ def _as_read(guard: Guard, vault: Vault, left: str) -> str:
 
 
 _ADDRESS = regex.compile(r"://|www\.", regex.IGNORECASE)
-_BEGINS = r"(?:(?:https?|ftp|file|mailto|data|javascript|wss?|tel|sms):|www\.|&#|[\\/]{2})"
-_CLOSED = regex.compile(
-    # Links and addresses of which the end is certain: no reader takes what follows for a part.
-    r"(?<!\\)\[[^\[\]\n\\`<]*+\]\((?:[^()\s\\<>]|\\[!-~]|\([^()\s\\<>]*+\))*+\)"
-    rf"|<{_BEGINS}[^\s<>]*+>"
-    rf"|(?<![^\s,:;=\[{{(>])(?:\"{_BEGINS}[^\"\n]*+\"|'{_BEGINS}[^'\n]*+')",
-    regex.IGNORECASE,
-)
-_LINK = regex.compile(
-    rf"{_BEGINS}[^\s<]*$"  # brackets and quotes within it are a part of a bare address
-    rf"|\"{_BEGINS}[^\"\n]*$|'{_BEGINS}[^'\n]*$"  # in quotes, with spaces
-    # the target of a Markdown link, wherever it has got to: with brackets in pairs or in `<>`
-    r"|\]\((?:[^()\n\\]|\\.|\((?:[^()\n\\]|\\.)*+(?:\)|$))*+$|\][(:]\s*<[^<>\n]*$|\]:[^\n]*$"
-    r"|<[a-z!/][^>]*$"  # inside a tag, whose attributes may be addresses
-    r"|<[a-z][\s\S]*=\s*(?:\"[^\"]*|'[^']*)$"  # where a tag does not end with `>`
-    r"|\burl\(\s*(?:\"[^\"]*|'[^']*|[^)\"']*)$"  # of a style
-    r"|(?<![\w@.-])(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?::\d{1,5})?[/?#][^\s<]*$"  # no scheme
-    r"|^\S{100,}$",  # a word too long to tell
-    regex.IGNORECASE,
-)
-
-
-def _ends_in_url(left: str) -> bool:
-    """Whether what follows `left` would become part of a link, or of a word too long to tell.
-
-    A model can be talked into writing a link whose address carries somebody's data away.
-    """
-    return _LINK.search(_CLOSED.sub("x", left)) is not None

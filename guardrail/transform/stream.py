@@ -51,6 +51,8 @@ CONTEXT = 128
 MAX_WIDTH = 8192
 """Code points that a match may span, and that a look-ahead may see beyond it."""
 
+BLOCK = 64
+"""Code points by which a `trail` goes on."""
 _SLACK = 1024  # released text is cut off in steps of this many code points, not at each feed
 
 
@@ -62,6 +64,11 @@ class StreamRule:
     up to `CONTEXT` code points of original text before it; it gives the replacement, or None when
     the match does not count. It is called once per match. Where matches of several rules overlap,
     the highest `priority` wins. `escapes`: it also reads escapes of white space as white space.
+
+    `trail` is for a rule whose `rewrite` must know what began further back than that. It gives, in
+    a few code points, what of a text still matters to what follows it; `rewrite` then gets that of
+    all text before its context, ahead of the context itself. It is asked of what it gave for the
+    text so far and the next `BLOCK` code points. One rule of a set may have one.
     """
 
     name: str
@@ -69,7 +76,39 @@ class StreamRule:
     flags: int = 0
     priority: int = 0
     escapes: bool = False
+    trail: Callable[[str], str] | None = None
     rewrite: Callable[[str, str], str | None]
+
+
+class _Trail:
+    """What of a text matters behind it, for a rule with a `trail`; in blocks of the stream, so that
+    it is the same however the stream is cut.
+    """
+
+    __slots__ = ("_at", "_came_to", "_fold")
+
+    def __init__(self, rules: Iterable[StreamRule]) -> None:
+        self._fold = next((rule.trail for rule in rules if rule.trail), None)
+        self._came_to = ""
+        self._at = 0  # the offset in the stream up to which that is
+
+    def kept(self, until: int) -> int:
+        """How much of the stream up to `until` is not needed any more, once that was asked for."""
+        return until if self._fold is None else min(until, self._at)
+
+    def advance(self, text: str, origin: int, until: int) -> None:
+        """Goes on to the last block that ends at `until` or before it."""
+        if self._fold is None:
+            return
+        while self._at + BLOCK <= until:
+            begin = self._at - origin
+            self._came_to = self._fold(self._came_to + text[begin : begin + BLOCK])
+            self._at += BLOCK
+
+    def left(self, text: str, origin: int, at: int) -> str:
+        """What a rewrite is told of what stands before `at`, which never goes back."""
+        self.advance(text, origin, origin + at - CONTEXT)
+        return self._came_to + text[self._at - origin : at]
 
 
 _At = Callable[[str, int], regex.Match[str] | None]
@@ -105,15 +144,7 @@ class CompiledRules:
         if unknown := rewrites.keys() - {rule.name for rule in self.rules}:
             raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
         bound = (
-            StreamRule(
-                name=rule.name,
-                pattern=rule.pattern,
-                flags=rule.flags,
-                priority=rule.priority,
-                escapes=rule.escapes,
-                rewrite=rewrites.get(rule.name, rule.rewrite),
-            )
-            for rule in self.rules
+            replace(rule, rewrite=rewrites.get(rule.name, rule.rewrite)) for rule in self.rules
         )
         return CompiledRules(tuple(bound), self._engine)
 
@@ -236,9 +267,9 @@ def transform(rules: CompiledRules, text: str, readers: Sequence[Reader] = ()) -
     """Gives the whole text rewritten, in one pass; readers must be new."""
     found: list[_Match] = []
     resume: dict[int, int] = {}
-    spaced = _spaced(rules, text)
+    spaced, trail = _spaced(rules, text), _Trail(rules.rules)
     for at, numbers, others in _candidates(rules, text, spaced, 0):
-        _accept(rules, text, at, numbers, resume, found)
+        _accept(rules, text, at, numbers, resume, found, trail)
         if others:
             _accept_spaced(rules, text, spaced, at, others, resume, found)
     if readers:
@@ -277,6 +308,7 @@ def _accept(
     numbers: Iterable[int],
     resume: dict[int, int],
     found: list[_Match],
+    trail: _Trail,
     origin: int = 0,
 ) -> None:
     """Adds to `found` the matches of these rules that start at `at` and count, in order of `at`.
@@ -290,7 +322,8 @@ def _accept(
         if matched is None or resume.get(number, 0) > origin + at:
             continue
         rule = rules.rules[number]
-        replacement = rule.rewrite(matched[0], text[max(0, at - CONTEXT) : at])
+        left = trail.left(text, origin, at) if rule.trail else text[max(0, at - CONTEXT) : at]
+        replacement = rule.rewrite(matched[0], left)
         if replacement is None:
             continue
         start, end = origin + at, origin + matched.end()
@@ -438,6 +471,7 @@ class StreamTransformer:
         "_rules",
         "_stopped",
         "_text",
+        "_trail",
         "_waiting",
         "edits",
     )
@@ -459,6 +493,7 @@ class StreamTransformer:
         self._owner: _Match | None = None  # of the last code point released
         self._resume: dict[int, int] = {}  # from where on each rule may match again
         self._waiting: int | None = None  # a rule that waits where the rules have got to
+        self._trail = _Trail(self._rules.rules)
 
     @property
     def held(self) -> int:
@@ -526,7 +561,7 @@ class StreamTransformer:
                 if self._waits(number, text, spaced, at):
                     self._waiting = number
                     return origin + at
-            _accept(rules, text, at, numbers, self._resume, self._found, origin)
+            _accept(rules, text, at, numbers, self._resume, self._found, self._trail, origin)
             if others:
                 _accept_spaced(rules, text, spaced, at, others, self._resume, self._found, origin)
         return origin + len(text)
@@ -560,7 +595,9 @@ class StreamTransformer:
             self._found = [match for match in self._found if match.end > until]
         self._frontier = until
         # One more than CONTEXT, so that no look-behind takes the first kept one for the start.
-        if (surplus := until - origin - CONTEXT - 1) > _SLACK:
+        if until - origin - CONTEXT - 1 > _SLACK:
+            self._trail.advance(self._text, origin, until - CONTEXT - 1)
+            surplus = self._trail.kept(until - CONTEXT - 1) - origin
             self._text = self._text[surplus:]
             self._origin += surplus
         return text

@@ -309,6 +309,37 @@ def test_nothing_is_held_that_could_go(pattern: str) -> None:
             assert outcomes[0][:agreed] == released
 
 
+def last_letters(text: str) -> str:
+    """What a trail may keep: the last three letters that are upper case."""
+    return "".join(filter(str.isupper, text))[-3:]
+
+
+@property_of("stream transformer", cases=200)
+@given(st.lists(st.tuples(st.sampled_from("A B cc _".split()), st.integers(1, 400)), max_size=12))
+def test_a_trail_reaches_back_as_far_as_the_stream(parts: list[tuple[str, int]]) -> None:
+    """However it is cut, and each rewrite is told of all that stands before it."""
+    told: list[tuple[str, str]] = []
+
+    def rewrite(text: str, left: str) -> str:
+        told.append((last_letters(left), left[-CONTEXT:]))
+        return f"<{last_letters(left)}>"
+
+    rules = compile_rules([replace(rule("t", "_", rewrite), trail=last_letters)])
+    text = "".join(piece + "." * count for piece, count in parts) + "_"
+    whole = transform(rules, text)
+    ends = [at for at, character in enumerate(text) if character == "_"]
+    assert [last for last, _ in told] == [last_letters(text[:at]) for at in ends]
+    assert all(text[:at][-CONTEXT:] == near for at, (_, near) in zip(ends, told, strict=True))
+    assert streamed(rules, text) == whole
+    assert "".join(feed_by(rules, text, 7)) == whole
+
+
+def feed_by(rules: CompiledRules, text: str, size: int) -> Iterable[str]:
+    stream = StreamTransformer(rules)
+    yield from (stream.feed(text[at : at + size]) for at in range(0, len(text), size))
+    yield stream.flush()
+
+
 def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     suffixes = st.sampled_from(["?", "??", "?+", "{2}", "{0,2}", "{1,3}", "{1,3}?", "{1,3}+"])
     openers = st.sampled_from(["(?:", "(", "(?>", "(?=", "(?!", "(?<=", "(?<!", "(?i:"])
