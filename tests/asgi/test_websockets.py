@@ -672,6 +672,7 @@ def test_what_speaks_to_the_model_counts_from_then_on(path: str, spoken: bool, w
     said = OUTSIDE if spoken else "Opening hours: 9 to 5."
     result: dict[str, Any] = {"type": "function_call_output", "call_id": "c1", "output": said}
     first: dict[str, Any] = {"type": "message", "role": "user", "content": f"I am {MAIL}."}
+    frames: list[dict[str, Any]]
     if path == REALTIME:
         first["content"] = [{"type": "input_text", "text": f"I am {MAIL}."}]
         frames = [{"type": "conversation.item.create", "item": one} for one in (first, result)]
