@@ -151,6 +151,8 @@ class EndpointConfig(_Table):
     agreements: frozenset[str] = frozenset()
     zero_retention: bool = False
     trains_on_data: bool = False
+    controlled_by: Place | None = None
+    sovereignty: int = Field(default=0, ge=0, le=4)
     cost: float = Field(default=0.0, ge=0)
     models: tuple[str, ...] = Field(min_length=1)
     model: str = ""
@@ -707,6 +709,8 @@ def _route(name: str, config: EndpointConfig) -> Route:
         agreements=config.agreements,
         zero_retention=config.zero_retention,
         trains_on_data=config.trains_on_data,
+        controlled_by=config.controlled_by or "",
+        sovereignty=config.sovereignty,
         cost=config.cost,
     )
     return Route(endpoint=endpoint, models=config.models, model=config.model)

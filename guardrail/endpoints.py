@@ -7,6 +7,9 @@ from typing import Protocol
 
 from guardrail.types import Endpoint
 
+MAX_SOVEREIGNTY = 4
+"""The highest class of sovereignty that an endpoint may be assessed to have."""
+
 
 class Places(Protocol):
     """What knows which jurisdictions exist; `Regions` does."""
@@ -50,4 +53,11 @@ def check_endpoints(endpoints: Sequence[Endpoint], regions: Places) -> list[str]
                 f"{path}.location: no place {location!r}; write an ISO 3166-1 code such as DE or "
                 "GB, or declare the place under [groups] of a region file"
             )
+        if endpoint.controlled_by and not regions.known(endpoint.controlled_by):
+            problems.append(
+                f"{path}.controlled_by: no place {endpoint.controlled_by!r}; write the ISO 3166-1 "
+                "code of the country whose company controls the provider"
+            )
+        if not 0 <= endpoint.sovereignty <= MAX_SOVEREIGNTY:
+            problems.append(f"{path}.sovereignty: a class is 1 to {MAX_SOVEREIGNTY}, or 0 for none")
     return problems

@@ -114,8 +114,10 @@ class RequestContext:
 class Endpoint:
     """A model endpoint as policies see it, with exactly one processing location (ISO 3166).
 
-    A model that a provider routes to several places is several endpoints. `cost` is relative and
-    only orders endpoints that policy treats alike.
+    A model that a provider routes to several places is several endpoints. `controlled_by` is where
+    the company sits that controls the provider, empty where it is not known; `sovereignty` is its
+    class from 1 to 4, 0 where nobody has classed it. `cost` is relative and only orders endpoints
+    that policy treats alike.
     """
 
     id: str
@@ -125,6 +127,8 @@ class Endpoint:
     agreements: frozenset[str] = frozenset()
     zero_retention: bool = False
     trains_on_data: bool = False
+    controlled_by: str = ""
+    sovereignty: int = 0
     cost: float = 0.0
 
 

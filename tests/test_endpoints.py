@@ -39,6 +39,8 @@ def test_good_endpoints_have_no_problem() -> None:
         ("endpoints.a.id: used twice; give", [GOOD, GOOD]),
         ("endpoints.0.id: empty; give", [replace(GOOD, id="")]),
         ("endpoints.a.provider: empty; say who", [replace(GOOD, provider="")]),
+        ("endpoints.a.controlled_by: no place 'USA'", [replace(GOOD, controlled_by="USA")]),
+        ("endpoints.a.sovereignty: a class is 1 to 4", [replace(GOOD, sovereignty=5)]),
     ],
 )
 def test_problem_says_where_and_what(problem: str, endpoints: list[Endpoint]) -> None:

@@ -59,8 +59,8 @@ from guardrail.guard import (
     shield,
     strictest,
 )
-from guardrail.policy.cedar import Source, parse, policy_set
-from guardrail.policy.loader import load_policies
+from guardrail.policy.cedar import Source, parse
+from guardrail.policy.loader import load_policies, slices
 from guardrail.policy.verdicts import Memo
 from guardrail.protocols.bodies import read_body, read_form
 from guardrail.protocols.fields import leaves
@@ -95,8 +95,7 @@ def with_rules(text: str, *, only: bool = False) -> Deployment:
     changed = replace(
         store,
         sets={
-            law: policy_set(extra if only else [*known, *extra])
-            for law, known in store.rules.items()
+            law: slices(extra if only else [*known, *extra]) for law, known in store.rules.items()
         },
         reasons={
             **store.reasons,

@@ -417,7 +417,7 @@ def test_what_was_found_is_counted_and_changes_nothing() -> None:
 
 
 PERMIT_CODE = """
-@id("house.code") @title("Declared code gets originals") @approved("test")
+@id("house.code") @title("Declared code gets originals") @approved("test") @expires("2099-01-01")
 permit (principal, action == Action::"reidentify", resource)
 when {
   context.category in Category::"personal" &&

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from guardrail.cli import audit, demo, entities, evaluate, known, redact, scan, serve, settings
+from guardrail.cli.policy import policy
 from guardrail.cli.terminal import CODES
 
 app = typer.Typer(
@@ -66,7 +67,7 @@ app.command("redact", epilog=CODES)(redact.redact)
 app.command("entities", epilog=CODES)(entities.entities)
 app.command("evaluate", epilog=CODES)(evaluate.evaluate)
 app.add_typer(settings.config, name="config")
-app.add_typer(settings.policy, name="policy")
+app.add_typer(policy, name="policy")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(known.known, name="known")
 

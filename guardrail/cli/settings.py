@@ -1,44 +1,26 @@
-"""`guardrail init`, `config` and `policy`: making a configuration, showing it, and checking it."""
+"""`guardrail init` and `config`: making a configuration, showing it, and checking it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from guardrail.cli.stores import rehearsed
 from guardrail.cli.terminal import CODES, DEFAULT, AsJson, ConfigFile, fail, out, told, write_json
-from guardrail.config import (
-    FILE,
-    AuditConfig,
-    Config,
-    VaultsConfig,
-    build,
-    default_directory,
-    load_config,
-)
-from guardrail.policy.loader import PolicyStore, load_policies
-from guardrail.regions import load_regions
-from guardrail.taxonomy import load_taxonomy
+from guardrail.config import FILE, Config, default_directory, load_config
 
 config = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     epilog=CODES,
     help="Show and check the configuration.",
-)
-policy = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", epilog=CODES, help="Check the policies."
 )
 
 _FOLDERS = ("policies", "regions")
@@ -114,7 +96,7 @@ def check_config(file: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """
     with told(as_json=as_json):
         settings = load_config(file)
-        policies = _rehearse(settings)
+        policies = rehearsed(settings)
     if as_json:
         write_json({"ok": True, "apps": list(settings.apps), "endpoints": list(settings.endpoints)})
         return
@@ -145,87 +127,3 @@ def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", inner
-
-
-def _rehearse(settings: Config) -> PolicyStore:
-    """Builds everything beside an audit log and vaults that are thrown away; gives the policies.
-
-    Raises: what `build` raises.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        audit = AuditConfig(path=Path(folder) / "audit.db")
-        beside = {"audit": audit, "vaults": VaultsConfig()}
-        with closing(build(settings.model_copy(update=beside))) as built:
-            return built.deployment.guard.policies
-
-
-# ── policy ───────────────────────────────────────────────────────────────────────────────────────
-
-
-@policy.command("check", epilog=CODES)
-def check_policy(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            help="A folder with policies/ and regions/, in place of the configuration.",
-        ),
-    ] = None,
-    file: ConfigFile = DEFAULT,
-    as_json: AsJson = False,
-) -> None:
-    """Check the policies: grammar, types, names, duplicates; each problem with file, line, column.
-
-    With a configuration, the policies are also checked against its apps and endpoints.
-
-    Example: **guardrail policy check my-gateway**
-    """
-    with told(as_json=as_json):
-        policies = _policies_of(directory) if directory else _rehearse(load_config(file))
-    laws = _laws(policies)
-    if as_json:
-        write_json({"ok": True, "digest": policies.digest, "laws": laws})
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("file", no_wrap=True)
-    table.add_column("permit", justify="right")
-    table.add_column("forbid", justify="right")
-    table.add_column("applies to")
-    table.add_column("reviewed", no_wrap=True)
-    for law in laws:
-        counts = (str(law["permit"]), str(law["forbid"]))
-        table.add_row(law["file"], *counts, law["applies_to"], law["last_reviewed"])
-    console = out()
-    console.print(table)
-    console.print(Text.assemble(("ok ", "bold green"), f"digest {policies.digest}"), soft_wrap=True)
-
-
-def _policies_of(directory: Path) -> PolicyStore:
-    """The policies of a folder, checked without the apps and endpoints of a configuration."""
-    return load_policies(
-        directory / "policies",
-        regions=load_regions(directory / "regions"),
-        taxonomy=load_taxonomy(),
-        endpoints=(),
-        principals=(),
-    )
-
-
-def _laws(policies: PolicyStore) -> list[dict[str, Any]]:
-    """One row per policy file, in the order of its name."""
-    effects: dict[str, Counter[str]] = {}
-    for reason in policies.reasons.values():
-        effects.setdefault(reason.place.partition(":")[0], Counter())[reason.effect] += 1
-    rows = []
-    for file, count in sorted(effects.items()):
-        region = policies.regions.regions.get(Path(file).stem)
-        rows.append(
-            {
-                "file": file,
-                "permit": count["permit"],
-                "forbid": count["forbid"],
-                "applies_to": region.name if region else "everywhere",
-                "last_reviewed": region.last_reviewed.isoformat() if region else "",
-            }
-        )
-    return rows

@@ -273,13 +273,13 @@ def _parse_error(text: str) -> str:
     return ""
 
 
-def parse_schema(source: Source) -> tuple[Schema | None, list[str]]:
-    """The schema's handle, or its problems."""
+def parse_schema(source: Source, generated: str = "") -> tuple[Schema | None, list[str]]:
+    """The handle of a schema, made of what people wrote and what data says; or problems."""
     problems = guard(source)
     if problems:
         return None, problems
     try:
-        return Schema.from_str(source.text), []
+        return Schema.from_str(f"{source.text}\n{generated}"), []
     except ValueError as error:
         return None, [f"{source.name}: {error}"]
 

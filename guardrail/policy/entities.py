@@ -5,11 +5,10 @@ What belongs to what is data: a country to a group or an adequacy list, a catego
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from guardrail.policy.questions import uid
-from guardrail.policy.vocabulary import VOCABULARIES
 from guardrail.regions import Regions, misnamed
 from guardrail.taxonomy import PERSONAL
 from guardrail.types import Category, Endpoint, Principal
@@ -28,17 +27,11 @@ def check_classes(regions: Regions, categories: frozenset[Category]) -> list[str
 
 
 def check_words(
-    schema: str,
-    words: Mapping[str, frozenset[str]],
+    words: Mapping[str, Collection[str]],
     endpoints: Sequence[Endpoint],
     principals: Sequence[Principal],
 ) -> list[str]:
-    """Problems of words: vocabularies the schema lacks, and words the vocabularies lack."""
-    lacking = [name for name in VOCABULARIES if not words.get(name.lower())]
-    if lacking:
-        return [
-            f'{schema}: no vocabulary {name}; add `entity {name} enum ["..."];`' for name in lacking
-        ]
+    """Problems of words that endpoints and principals use, and the vocabularies lack."""
     used = [
         *(
             (f"endpoints.{endpoint.id}.agreements", "agreement", agreement)
@@ -125,6 +118,8 @@ def entities(
                     "local": endpoint.local,
                     "zeroRetention": endpoint.zero_retention,
                     "trainsOnData": endpoint.trains_on_data,
+                    "controlledBy": {"__entity": uid("Jurisdiction", endpoint.controlled_by)},
+                    "sovereignty": endpoint.sovereignty,
                     "agreements": [
                         {"__entity": uid("Agreement", name)} for name in sorted(endpoint.agreements)
                     ],

@@ -251,7 +251,7 @@ def _inquire(
 ) -> Answer:
     return ask(
         request(principal=principal, action=action, endpoint=endpoint.id, context=context),
-        policies=store.sets[law],
+        policies=store.sets[law][action],
         entities=store.entities,
         schema=store.schema,
     )

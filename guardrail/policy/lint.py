@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from guardrail.policy.cedar import Rule
@@ -29,20 +31,52 @@ def lint(rule: Rule, *, known: Mapping[str, Set[str]], overlay: bool) -> list[st
     enumerations, actions) are the validator's. An overlay may forbid; it permits only what
     `@approved` answers for.
     """
-    problems = [*_annotations(rule), *_unknown(rule, known), *_comparisons(rule)]
+    problems = [*_annotations(rule), *_expiry(rule), *_unknown(rule, known), *_comparisons(rule)]
     if any("like" in node for node in _nodes(rule)):
         problems.append(_say(rule, "`like` cannot be analysed; name what is meant", " like "))
     if rule.effect == "permit":
         problems += _permit(rule)
-        if overlay and not rule.annotations.get("approved", "").strip():
+        if overlay and not _is_exception(rule):
             problems.append(
                 _say(
                     rule,
-                    "a file that is not named after a loaded region may only forbid; "
-                    'remove the permit, or add @approved("who, ticket")',
+                    "a file that is not named after a loaded region may only forbid; remove the "
+                    'permit, or declare an exception: @approved("who, ticket") and '
+                    '@expires("2027-01-31")',
                 )
             )
     return problems
+
+
+def _is_exception(rule: Rule) -> bool:
+    return all(rule.annotations.get(name, "").strip() for name in ("approved", "expires"))
+
+
+def expiring(rule: Rule) -> Rule:
+    """The rule as it is asked: one with `@expires` says nothing from that day (UTC) on.
+
+    Cedar ignores annotations, so the day becomes a condition of the rule.
+    """
+    day = _expires(rule)
+    if day is None:
+        return rule
+    today = {".": {"left": {"Var": "context"}, "attr": "day"}}
+    before = {"<": {"left": today, "right": {"Value": int(day.strftime("%Y%m%d"))}}}
+    conditions = [*rule.tree["conditions"], {"kind": "when", "body": before}]
+    return replace(rule, tree={**rule.tree, "conditions": conditions})
+
+
+def _expires(rule: Rule) -> date | None:
+    """The day from which the rule no longer holds; None without one, or where it is not a date."""
+    try:
+        return date.fromisoformat(rule.annotations.get("expires", ""))
+    except ValueError:
+        return None
+
+
+def _expiry(rule: Rule) -> Iterator[str]:
+    if "expires" in rule.annotations and _expires(rule) is None:
+        yield _say(rule, 'an @expires is a date such as @expires("2027-01-31")', "@expires")
 
 
 def _say(rule: Rule, message: str, snippet: str = "") -> str:
@@ -90,10 +124,10 @@ def _comparisons(rule: Rule) -> Iterator[str]:
 
 
 def _permit(rule: Rule) -> Iterator[str]:
-    actions = _actions(rule.tree["action"])
-    if actions is None:
+    named = actions(rule)
+    if named is None:
         yield _say(rule, "a permit for every action; name the actions")
-    elif actions - STAYING and not any(
+    elif named - STAYING and not any(
         condition["kind"] == "when" and _names_category(condition["body"])
         for condition in rule.tree["conditions"]
     ):
@@ -104,8 +138,9 @@ def _permit(rule: Rule) -> Iterator[str]:
         )
 
 
-def _actions(scope: Mapping[str, Any]) -> frozenset[str] | None:
-    """Actions and groups that a scope names; None when it names none and so means all."""
+def actions(rule: Rule) -> frozenset[str] | None:
+    """Actions and groups that a rule's scope names; None when it names none and so means all."""
+    scope = rule.tree["action"]
     if scope["op"] == "All":
         return None
     named: Sequence[Mapping[str, str]] = scope.get("entities") or [scope["entity"]]

@@ -1,16 +1,17 @@
 """Loader: policy files and the data they speak of → one immutable, self-tested `PolicyStore`.
 
-The directory holds `schema.cedarschema` (the words), `00-base.cedar` (rules that hold everywhere),
-`<region>.cedar` for each loaded region, and overlays: any other `*.cedar`, which tighten every law.
-Each law is a set of its own, base + law + overlays. Laws are never put into one set, since a permit
-of one would then license what another leaves denied.
+The directory holds `vocabulary.toml` (the words), `schema.cedarschema` (the shape of questions),
+`00-base.cedar` (rules that hold everywhere), `<region>.cedar` for each loaded region, and overlays,
+any other `*.cedar`, which tighten every law. Each law is a set of its own: base, law and overlays.
+Laws are never put into one set: a permit of one would then license what another leaves denied.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -32,26 +33,28 @@ from guardrail.policy.cedar import (
     validate,
 )
 from guardrail.policy.entities import check_classes, check_principals, check_words, entities
-from guardrail.policy.lint import lint
-from guardrail.policy.questions import Case, facts, request
+from guardrail.policy.lint import actions, expiring, lint
+from guardrail.policy.questions import Case, Restoring, facts, request
 from guardrail.policy.verdicts import Memo
 from guardrail.policy.vocabulary import (
-    PROCESS_LOCALLY,
-    PROCESS_UNAUDITED,
-    SEND,
-    SHOW,
-    vocabulary,
+    GROUPS,
+    REIDENTIFY,
+    enumerations,
+    read_words,
 )
 from guardrail.regions import Regions
 from guardrail.taxonomy import CATEGORIES, NONE, Taxonomy
 from guardrail.types import Category, Endpoint, Principal, Reason
 
+WORDS = "vocabulary.toml"
 SCHEMA = "schema.cedarschema"
 BASE = "00-base"
 EVERYWHERE = ""
 """Key of the set that holds where no law applies: base and overlays."""
 
 MEMO_SIZE = 8192
+
+_RESTORING = Restoring("text", tool_declared=False)
 
 _CANARY = """
 @id("canary.permit") @title("p") permit (principal, action, resource);
@@ -63,9 +66,11 @@ _CANARY = """
 class PolicyStore:
     """All that deciding needs, parsed once; nothing in it changes but the memory of verdicts.
 
-    `digest` identifies the bytes of policies and regions (SHA-256, hex). `sets` holds one parsed
-    set per law, and one under `EVERYWHERE` for where none applies; `rules` the same as text and
-    tree. `vocabulary` has keys purpose, basis, consent, filing, agreement, sector.
+    `digest` identifies the bytes of policies and regions (SHA-256, hex). `rules` holds the rules of
+    each law, and those under `EVERYWHERE` for where none applies; `sets` the same, parsed, by law
+    and by the action that is asked about. `vocabulary` has keys purpose, basis, consent, filing,
+    agreement, sector; `meanings` says of each word what it means. `schema_text` is the schema as
+    the engine has it.
     """
 
     digest: str
@@ -76,7 +81,9 @@ class PolicyStore:
     principals: Mapping[str, Principal]
     endpoints: Mapping[str, Endpoint]
     rules: Mapping[str, tuple[Rule, ...]] = field(repr=False)
-    sets: Mapping[str, PolicySet] = field(repr=False)
+    sets: Mapping[str, Mapping[str, PolicySet]] = field(repr=False)
+    meanings: Mapping[str, Mapping[str, str]] = field(repr=False)
+    schema_text: str = field(repr=False)
     schema: Schema = field(repr=False)
     entities: Entities = field(repr=False)
     memo: Memo = field(repr=False, compare=False)
@@ -102,10 +109,12 @@ def load_policies(
     problems += check_endpoints(endpoints, regions)
     problems += check_classes(regions, categories)
     problems += check_principals(principals, regions)
-    source = sources.pop(SCHEMA, Source(name=SCHEMA, text=""))
-    schema, faults = parse_schema(source)
-    words = vocabulary(source.text)
-    problems += faults or check_words(source.name, words, endpoints, principals)
+    files = tuple(sources.values())
+    shape, listed = (sources.pop(name, Source(name=name, text="")) for name in (SCHEMA, WORDS))
+    meanings, faults = read_words(listed.name, listed.text)
+    problems += faults or check_words(meanings, endpoints, principals)
+    schema, faults = (None, []) if faults else parse_schema(shape, enumerations(meanings))
+    problems += faults
     data = entities(regions, categories, endpoints, principals)
     rules, faults = _rules(sources, schema, data, regions)
     problems += faults
@@ -114,21 +123,23 @@ def load_policies(
     try:
         world = entity_set(data, schema)
     except ValueError as error:
-        raise ConfigError([f"{source.name}: {error}"]) from None
+        raise ConfigError([f"{shape.name}: {error}"]) from None
 
     overlays = [one for stem in rules if stem not in (BASE, *regions.ids) for one in rules[stem]]
     laws = {EVERYWHERE: (*rules[BASE], *overlays)}
     laws |= {law: (*rules[BASE], *rules[law], *overlays) for law in regions.ids}
     store = PolicyStore(
-        digest=_digest((source, *sources.values()), regions),
+        digest=_digest(files, regions),
         regions=regions,
         reasons=MappingProxyType({one.id: _reason(one) for file in rules.values() for one in file}),
-        vocabulary=MappingProxyType(words),
+        vocabulary=MappingProxyType({kind: frozenset(words) for kind, words in meanings.items()}),
+        meanings=MappingProxyType(meanings),
         categories=categories,
         principals=MappingProxyType({principal.id: principal for principal in principals}),
         endpoints=MappingProxyType({endpoint.id: endpoint for endpoint in endpoints}),
         rules=MappingProxyType(laws),
-        sets=MappingProxyType({law: policy_set(members) for law, members in laws.items()}),
+        sets=MappingProxyType({law: slices(members) for law, members in laws.items()}),
+        schema_text=f"{shape.text}\n{enumerations(meanings)}\n",
         schema=schema,
         entities=world,
         memo=Memo(MEMO_SIZE),
@@ -148,10 +159,9 @@ def selftest(store: PolicyStore) -> None:
             of a loaded set cannot be evaluated.
     """
     canary = policy_set(parse(Source(name="canary", text=_CANARY))[0])
-    asked = request(principal="a", action="a", endpoint="a", context="{}")
     for stop in (False, True):
         answer = ask(
-            {**asked, "context": {"stop": stop}},
+            request(principal="a", action="a", endpoint="a", context=json.dumps({"stop": stop})),
             policies=canary,
             entities=store.entities,
             schema=None,
@@ -162,12 +172,15 @@ def selftest(store: PolicyStore) -> None:
     if not endpoint or not principal:
         return  # nothing can be asked, so nothing can be allowed
     purpose, basis = min(store.vocabulary["purpose"]), min(store.vocabulary["basis"])
-    context = facts(Case(principal, NONE, "", purpose, basis, (), (), None, 1, 0))
-    for action in (*SEND, *SHOW, PROCESS_LOCALLY, PROCESS_UNAUDITED):
-        asked = request(principal=principal, action=action, endpoint=endpoint, context=context)
-        for law, policies in store.sets.items():
+    asked = Case(principal, NONE, "", purpose, basis, (), (), None, 1, 0)
+    for law, by_action in store.sets.items():
+        for action, policies in by_action.items():
+            told = facts(asked, _RESTORING if action == REIDENTIFY else None)
             fault = ask(
-                asked, policies=policies, entities=store.entities, schema=store.schema
+                request(principal=principal, action=action, endpoint=endpoint, context=told),
+                policies=policies,
+                entities=store.entities,
+                schema=store.schema,
             ).fault
             if fault:
                 raise PolicyUnavailable(f"the policies of {law or BASE} cannot be asked: {fault}")
@@ -175,7 +188,7 @@ def selftest(store: PolicyStore) -> None:
 
 def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[str]]:
     """The files by stem (the schema by its name), base first, and what is missing or unreadable."""
-    needed = [SCHEMA, f"{BASE}.cedar", *(f"{law}.cedar" for law in regions.ids)]
+    needed = [WORDS, SCHEMA, f"{BASE}.cedar", *(f"{law}.cedar" for law in regions.ids)]
     names = dict.fromkeys([*needed, *sorted(file.name for file in directory.glob("*.cedar"))])
     sources: dict[str, Source] = {}
     problems: list[str] = []
@@ -195,6 +208,21 @@ def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[st
             else:
                 sources[name.removesuffix(".cedar")] = Source(name=label, text=text)
     return sources, problems
+
+
+def slices(rules: Iterable[Rule]) -> Mapping[str, PolicySet]:
+    """For each action the set of the rules that may apply to it: fewer rules cost less to ask."""
+    rules = tuple(rules)
+    known = {action: {action, *groups} for action, groups in GROUPS.items()}
+    every = frozenset[str]().union(*known.values())
+
+    def concerns(rule: Rule, action: str) -> bool:
+        named = actions(rule)
+        return named is None or not named <= every or not named.isdisjoint(known[action])
+
+    return MappingProxyType(
+        {action: policy_set([one for one in rules if concerns(one, action)]) for action in GROUPS}
+    )
 
 
 def _rules(
@@ -218,7 +246,7 @@ def _rules(
         for rule in parsed:
             problems += lint(rule, known=known, overlay=overlay)
             problems += validate(rule, schema) if schema else []
-        rules[stem] = tuple(parsed)
+        rules[stem] = tuple(map(expiring, parsed))
     problems += _duplicates([rule for file in rules.values() for rule in file])
     return rules, problems
 

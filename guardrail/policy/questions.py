@@ -8,6 +8,7 @@ they get here: neither an entity id nor a context ever holds text that a caller 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from guardrail.policy.vocabulary import (
@@ -35,6 +36,7 @@ class Case(NamedTuple):
     confidence: int
     residual: int | None = None
     injected: bool = False
+    day: int = 0
 
 
 class Restoring(NamedTuple):
@@ -77,7 +79,13 @@ def case(
         confidence=quantised_confidence(evidence.score),
         residual=None if residual is None else quantised_residual(residual),
         injected=injected,
+        day=_day(context.now),
     )
+
+
+def _day(moment: datetime) -> int:
+    """The UTC date as policies read it: 20261231."""
+    return int(moment.astimezone(UTC).strftime("%Y%m%d"))
 
 
 def facts(case: Case, restoring: Restoring | None = None) -> str:
@@ -92,6 +100,7 @@ def facts(case: Case, restoring: Restoring | None = None) -> str:
         "count": case.findings,
         "confidence": case.confidence,
         "injected": case.injected,
+        "day": case.day,
     }
     if case.age is not None:
         context["age"] = case.age

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from guardrail.types import Treatment
@@ -31,8 +32,19 @@ STAYING: frozenset[str] = frozenset(
 )
 """Actions and groups by which nothing leaves. A permit of any other must name the category."""
 
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(SEND, ("send", "process")),
+        PROCESS_LOCALLY: ("process",),
+        **dict.fromkeys(SHOW, ("output",)),
+        REIDENTIFY: (),
+        PROCESS_UNAUDITED: (),
+    }
+)
+"""Every action that is asked about, and the groups of the schema that it belongs to."""
+
 VOCABULARIES: tuple[str, ...] = ("Purpose", "Basis", "Consent", "Filing", "Agreement", "Sector")
-"""Entity types of the schema that enumerate their members."""
+"""Entity types whose members `vocabulary.toml` lists, each in a table named in lower case."""
 
 COUNTS: tuple[int, ...] = (1, 10, 100, 1000)
 """What `context.count` may be: at least so many findings."""
@@ -43,22 +55,59 @@ CONFIDENCES: tuple[int, ...] = tuple(range(0, 101, 10))
 RESIDUALS: tuple[int, ...] = (0, 5, 10, 25, 50, 100, 200, 500, 1000, 10_000, 100_000)
 """What `context.residual` may be, in hundredths of a name: at most so many are left."""
 
-_ENUM = re.compile(r"\bentity\s+(\w{1,64})\s+enum\s*\[([^\]]*)\]")
-_MEMBER = re.compile(r'"([^"\\]{1,64})"')
-_COMMENT = re.compile(r"//[^\n\r]*")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
-def vocabulary(schema: str) -> dict[str, frozenset[str]]:
-    """Members of each vocabulary that a schema enumerates, by its name in lower case.
+def read_words(name: str, text: str) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Each vocabulary as `{word: what it means}`, and what is wrong with the file called `name`.
 
-    >>> vocabulary('entity Basis enum ["none", "consent"];')["basis"] == {"none", "consent"}
-    True
+    >>> read_words("vocabulary.toml", "[purpose]\\ngeneral = 'any'")[0]["purpose"]
+    {'general': 'any'}
     """
-    return {
-        name.lower(): frozenset(_MEMBER.findall(members))
-        for name, members in _ENUM.findall(_COMMENT.sub("", schema))
-        if name in VOCABULARIES
-    }
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return {}, [f"{name}: not a TOML file: {error}"]
+    return tables, list(_faults(name, tables))
+
+
+def _faults(name: str, tables: Mapping[str, object]) -> Iterator[str]:
+    kinds = [kind.lower() for kind in VOCABULARIES]
+    for kind in tables.keys() - set(kinds):
+        yield f"{name}: [{kind}]: no vocabulary; use one of {', '.join(kinds)}"
+    for kind in kinds:
+        words = tables.get(kind)
+        if not isinstance(words, dict) or not words:
+            yield f'{name}: no [{kind}]; add the table with a line `word = "meaning"`'
+            continue
+        for word, meaning in words.items():
+            if not _WORD.fullmatch(word):
+                yield f"{name}: {kind}: {word!r}: a word is made of ASCII letters, digits and `-`"
+            if not isinstance(meaning, str) or not meaning.strip():
+                yield f"{name}: {kind}.{word}: say in a sentence what the word means"
+
+
+def enumerations(words: Mapping[str, Mapping[str, str]]) -> str:
+    """The vocabularies as Cedar's schema declares them, one entity type each.
+
+    >>> print(enumerations({"basis": {"none": "no ground", "consent": "agreed"}}))
+    // none: no ground
+    // consent: agreed
+    entity Basis enum ["none", "consent"];
+    """
+    return "\n\n".join(
+        "\n".join(
+            [
+                *(f"// {word}: {' '.join(meaning.split())}" for word, meaning in members.items()),
+                f"entity {kind.capitalize()} enum [{', '.join(map(_quoted, members))}];",
+            ]
+        )
+        for kind, members in words.items()
+    )
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 def quantised_count(count: int) -> int:

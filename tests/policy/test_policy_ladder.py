@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,17 +15,20 @@ from policy_world import (
     BLOCKED,
     CLEAR,
     LOCAL,
+    REDACTED,
     REGIONS,
     STORE,
     WHO,
     at,
     context,
+    copy_policies,
     found,
+    load,
 )
 
-from guardrail.policy.cedar import Rule, Source, parse, policy_set, validate
+from guardrail.policy.cedar import Rule, Source, parse, validate
 from guardrail.policy.ladder import decide, decide_output, may_process_unaudited, may_restore
-from guardrail.policy.loader import PolicyStore
+from guardrail.policy.loader import PolicyStore, slices
 from guardrail.policy.verdicts import Memo
 from guardrail.taxonomy import NONE
 from guardrail.types import (
@@ -51,7 +57,7 @@ def with_rules(text: str, *, store: PolicyStore = STORE) -> PolicyStore:
     extra = rules(text)
     return replace(
         store,
-        sets={law: policy_set([*known, *extra]) for law, known in store.rules.items()},
+        sets={law: slices([*known, *extra]) for law, known in store.rules.items()},
         reasons={
             **store.reasons,
             **{one.id: Reason(policy=one.id, effect=one.effect) for one in extra},
@@ -333,3 +339,52 @@ def test_adding_a_law_never_loosens(law: str) -> None:
                 both.treatments[category] >= treatment
                 for category, treatment in alone.treatments.items()
             )
+
+
+EXPIRING = """
+@id("acme.exception") @title("t") @approved("the DPO, LEGAL-12") @expires("2027-01-31")
+permit (principal, action == Action::"sendClear", resource)
+when { context.category == Category::"location" };
+"""
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (datetime(2027, 1, 30, 23, 59, tzinfo=UTC), CLEAR),
+        (datetime(2027, 1, 31, tzinfo=UTC), REDACTED),
+        (datetime(2027, 1, 31, 0, 30, tzinfo=timezone(timedelta(hours=1))), CLEAR),
+    ],
+)
+def test_exception_holds_until_its_day(tmp_path: Path, now: datetime, expected: Treatment) -> None:
+    store = load(copy_policies(tmp_path, {"acme.cedar": EXPIRING}))
+    decision = at(store, "us", "location", context(now=now))
+    assert decision.treatment is expected
+
+
+SOVEREIGN = """
+@id("acme.sovereign") @title("t")
+forbid (principal, action in Action::"send", resource)
+when { context.category in Category::"personal" }
+unless { resource.controlledBy in Jurisdiction::"EEA" || resource.sovereignty >= 3 };
+"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, LOCAL),
+        ({"controlled_by": "US"}, LOCAL),
+        ({"controlled_by": "FR"}, CLEAR),
+        ({"controlled_by": "US", "sovereignty": 3}, CLEAR),
+        ({"sovereignty": 2}, LOCAL),
+    ],
+)
+def test_rules_may_ask_who_controls_a_provider(
+    tmp_path: Path, facts: dict[str, Any], expected: Treatment
+) -> None:
+    endpoint = replace(AT["fr"], id="here", **facts)
+    directory = copy_policies(tmp_path, {"acme.cedar": SOVEREIGN})
+    store = load(directory, endpoints=[AT["home"], endpoint])
+    decision = decide(store, context(), found("contact"), endpoint=endpoint, local=AT["home"])
+    assert decision.treatment is expected

@@ -153,6 +153,11 @@ def test_annotations_are_not_mistaken_for_entities() -> None:
 def test_overlay_permits_only_what_somebody_approved() -> None:
     (problem,) = lint(permit(HEALTH), known=KNOWN, overlay=True)
     assert "may only forbid" in problem
-    approved = permit(HEALTH, notes='@approved("the DPO, LEGAL-12")')
+    approved = permit(HEALTH, notes='@approved("the DPO, LEGAL-12") @expires("2027-01-31")')
     assert lint(approved, known=KNOWN, overlay=True) == []
-    assert lint(permit(HEALTH, notes='@approved(" ")'), known=KNOWN, overlay=True)
+    for lacking in ('@approved(" ") @expires("2027-01-31")', '@approved("the DPO")'):
+        assert lint(permit(HEALTH, notes=lacking), known=KNOWN, overlay=True)
+    undated = permit(HEALTH, notes='@approved("the DPO") @expires("next year")')
+    assert [
+        one.rpartition("an @expires ")[2] for one in lint(undated, known=KNOWN, overlay=True)
+    ] == ['is a date such as @expires("2027-01-31")']

@@ -25,9 +25,9 @@ from policy_world import (
 )
 
 from guardrail.errors import ConfigError, PolicyUnavailable
-from guardrail.policy.cedar import Source, parse, policy_set
+from guardrail.policy.cedar import Source, parse
 from guardrail.policy.ladder import decide
-from guardrail.policy.loader import EVERYWHERE, selftest
+from guardrail.policy.loader import EVERYWHERE, selftest, slices
 from guardrail.regions import load_regions
 from guardrail.types import Endpoint, Principal, Treatment
 
@@ -97,10 +97,18 @@ def test_overlay_tightens_every_law(tmp_path: Path) -> None:
         (r"policies/eu\.cedar: holds no rule", {"eu.cedar": "// nothing yet\n"}),
         (r"policies/00-base\.cedar: holds no rule", {"00-base.cedar": ""}),
         (r"policies/schema\.cedarschema: error parsing schema", {"schema.cedarschema": "entity"}),
+        (r"policies/vocabulary\.toml: cannot be read", {"vocabulary.toml": None}),
+        (r"policies/vocabulary\.toml: no \[purpose\]; add", {"vocabulary.toml": ""}),
         (
-            r"policies/schema\.cedarschema: no vocabulary Purpose; add",
-            {"schema.cedarschema": "entity App;"},
+            r"policies/vocabulary\.toml: not a TOML file: .*line 1",
+            {"vocabulary.toml": "[purpose]]"},
         ),
+        (r"policies/vocabulary\.toml: \[purposes\]: no voc", {"vocabulary.toml": "[purposes]"}),
+        (
+            r"policies/vocabulary\.toml: basis: 'legal ground': a word is made of",
+            {"vocabulary.toml": "[basis]\n'legal ground' = 'x'"},
+        ),
+        (r"policies/vocabulary\.toml: basis\.a: say in", {"vocabulary.toml": "[basis]\na = ' '"}),
         (r"policies/acme\.cedar:1:8: unexpected token", {"acme.cedar": "forbid principal;"}),
         (
             r"policies/acme\.cedar:2:1: \[acme\.stop\] the @id is taken by policies/acme\.cedar:1",
@@ -276,7 +284,7 @@ def test_selftest_passes_on_another_thread() -> None:
 
 
 def test_selftest_refuses_sets_that_fail() -> None:
-    broken = policy_set(
+    broken = slices(
         parse(
             Source(
                 name="x",

@@ -1,0 +1,16 @@
+"""`guardrail policy`: checking, testing, explaining and changing the policies."""
+
+from __future__ import annotations
+
+import typer
+
+from guardrail.cli.policy import check, schema
+from guardrail.cli.terminal import CODES
+
+policy = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", epilog=CODES, help="Check the policies."
+)
+"""Every command about policies; each module here is one."""
+
+policy.command("check", epilog=CODES)(check.check)
+policy.command("schema", epilog=CODES)(schema.schema)
