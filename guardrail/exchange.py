@@ -43,6 +43,7 @@ from guardrail.guard import (
     shield,
     strictest,
 )
+from guardrail.policy.vocabulary import quantised_age, quantised_confidence, quantised_count
 from guardrail.protocols.bodies import Body, Inflater, inflate, read_body, read_form, read_frame
 from guardrail.protocols.errors import (
     Told,
@@ -1067,16 +1068,33 @@ class Exchange:
                 {category: t.name.lower() for category, t in decision.treatments.items()}
             ),
             counts=fields.pop("counts", self._inspection.counts if self._inspection else {}),
-            residual=None if kind == "egress.outcome" else self._residual(),
             policies=decision.policies,
             policy_digest=decision.digest,
             bytes_in=self._bytes_in,
+            **(self._asked() if kind != "egress.outcome" else {}),
             **fields,
         )
 
-    def _residual(self) -> int | None:
-        missed = self._inspection.residual if self._inspection else None
-        return None if missed is None else ceil(missed * 100)
+    def _asked(self) -> dict[str, Any]:
+        """What the policies were asked, by which they may be asked again."""
+        inspection, context = self._inspection, self._context
+        if inspection is None:
+            return {}
+        evidence, missed = inspection.evidence, inspection.residual
+        return {
+            "residual": None if missed is None else ceil(missed * 100),
+            "consents": tuple(sorted(context.consents)),
+            "filings": tuple(sorted(context.filings)),
+            "age": None if context.age is None else quantised_age(max(context.age, 0)),
+            "found": MappingProxyType({c: quantised_count(e.count) for c, e in evidence.items()}),
+            "confidences": MappingProxyType(
+                {c: quantised_confidence(e.score) for c, e in evidence.items()}
+            ),
+            "judged": self._decision.judged,
+            "local": self._decision.local,
+            "unalterable": tuple(sorted(inspection.unalterable & evidence.keys())),
+            "injected": inspection.injected,
+        }
 
 
 _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]] = {

@@ -429,6 +429,8 @@ def strictest(decisions: Sequence[Decision], *, endpoint: str) -> Decision:
         regions=tuple(sorted({r for d in decisions for r in d.regions})),
         reasons=MappingProxyType({c: d.reasons.get(c, ()) for c, d in worst.items()}),
         digest=decisions[0].digest if decisions else "",
+        judged=tuple(one for d in decisions for one in d.judged),
+        local=decisions[0].local if decisions else "",
         errors=tuple(sorted({e for d in decisions for e in d.errors})),
     )
 

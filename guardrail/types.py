@@ -158,8 +158,9 @@ class Reason:
 class Decision:
     """What may happen to each category at one endpoint, and which policies said so.
 
-    `errors` holds classes of error (`PolicyEvaluation`, `Timeout`), never their texts, because an
-    engine's error text may quote the data it failed on.
+    `judged` are the endpoints that were asked about, of which it is the strictest, and `local` the
+    one that may have the request instead; ids. `errors` holds classes of error (`PolicyEvaluation`,
+    `Timeout`), never their texts, because an engine's error text may quote the data it failed on.
     """
 
     endpoint: str
@@ -169,6 +170,8 @@ class Decision:
         default_factory=lambda: MappingProxyType({})
     )
     digest: str = ""
+    judged: tuple[str, ...] = ()
+    local: str = ""
     errors: tuple[str, ...] = ()
 
     @property
@@ -198,6 +201,9 @@ class AuditEvent:
     `kind` is `egress.decision` (before anything leaves), `egress.outcome` (after the answer) or
     `request.refused`. `exchange` joins the events of one exchange. `counts` is findings by entity;
     `residual` the expected number of names not found, in hundredths, None where it is not known.
+    What the policies were asked is there too, quantised as they know it, so that others may be
+    asked the same: `consents`, `filings` and `age`, `found` and `confidences` by category, `judged`
+    and `local` as in a `Decision`, `unalterable` categories, and whether anything was `injected`.
     """
 
     id: str
@@ -217,6 +223,15 @@ class AuditEvent:
     treatments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     residual: int | None = None
+    consents: tuple[str, ...] = ()
+    filings: tuple[str, ...] = ()
+    age: int | None = None
+    found: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    confidences: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    judged: tuple[str, ...] = ()
+    local: str = ""
+    unalterable: tuple[str, ...] = ()
+    injected: bool = False
     policies: tuple[str, ...] = ()
     policy_digest: str = ""
     code: str = ""

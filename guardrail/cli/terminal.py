@@ -26,10 +26,15 @@ class Code(IntEnum):
     FAILED = 1
     USAGE = 2
     INVALID = 3
+    UNTESTED = 4
+    LOOSER = 5
 
 
 CODES = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 invalid configuration or policies."
 """The last line of every command's help."""
+
+POLICY_CODES = f"{CODES[:-1]}, 4 scenarios failed, 5 looser."
+"""The same for commands about policies."""
 
 ConfigFile = Annotated[
     Path,

@@ -101,6 +101,8 @@ def decide(
         regions=sitting.laws,
         reasons=MappingProxyType({name: _reasons(store, one) for name, one in verdicts.items()}),
         digest=store.digest,
+        judged=(endpoint.id,),
+        local=home.id if home else "",
         errors=tuple(sorted({error for one in verdicts.values() for error in one.errors})),
     )
 

@@ -14,10 +14,14 @@ from datetime import date
 from typing import Any
 
 from guardrail.policy.cedar import Rule
-from guardrail.policy.vocabulary import CONFIDENCES, COUNTS, STAYING
+from guardrail.policy.vocabulary import AGES, CONFIDENCES, COUNTS, STAYING
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_STEPS: Mapping[str, tuple[int, ...]] = {"count": COUNTS, "confidence": CONFIDENCES}
+_STEPS: Mapping[str, tuple[int, ...]] = {
+    "age": AGES,
+    "count": COUNTS,
+    "confidence": CONFIDENCES,
+}
 _EXACT = {"left": {">=", "<"}, "right": {"<=", ">"}}
 """Comparisons that quantising leaves exact, by the side on which the quantised value stands."""
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from guardrail.policy.vocabulary import (
+    quantised_age,
     quantised_confidence,
     quantised_count,
     quantised_residual,
@@ -74,7 +75,7 @@ def case(
         basis=context.basis,
         consents=tuple(sorted(context.consents)),
         filings=tuple(sorted(context.filings)),
-        age=context.age,
+        age=None if context.age is None else quantised_age(context.age),
         findings=quantised_count(evidence.count),
         confidence=quantised_confidence(evidence.score),
         residual=None if residual is None else quantised_residual(residual),

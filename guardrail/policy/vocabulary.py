@@ -55,6 +55,9 @@ CONFIDENCES: tuple[int, ...] = tuple(range(0, 101, 10))
 RESIDUALS: tuple[int, ...] = (0, 5, 10, 25, 50, 100, 200, 500, 1000, 10_000, 100_000)
 """What `context.residual` may be, in hundredths of a name: at most so many are left."""
 
+AGES: tuple[int, ...] = (0, 7, 13, 14, 15, 16, 17, 18, 21)
+"""What `context.age` may be: at least so many years. Laws ask for no other bound."""
+
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
@@ -134,6 +137,18 @@ def quantised_confidence(score: float) -> int:
     if not 0.0 <= score <= 1.0:
         raise ValueError("a score is in [0, 1]")
     return round(score * 1000) // 100 * 10
+
+
+def quantised_age(years: int) -> int:
+    """The largest of `AGES` that an age reaches: a bound, which tells less of a person.
+
+    Raises:
+        ValueError: the age is below 0.
+
+    >>> quantised_age(44)
+    21
+    """
+    return max(step for step in AGES if step <= years)
 
 
 def quantised_residual(missed: float) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from guardrail.cli.policy import check, schema
-from guardrail.cli.terminal import CODES
+from guardrail.cli.policy import check, replay, schema
+from guardrail.cli.terminal import POLICY_CODES as CODES
 
 policy = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", epilog=CODES, help="Check the policies."
@@ -14,3 +14,4 @@ policy = typer.Typer(
 
 policy.command("check", epilog=CODES)(check.check)
 policy.command("schema", epilog=CODES)(schema.schema)
+policy.command("replay", epilog=CODES)(replay.replay)
