@@ -83,7 +83,7 @@ def test_the_same_policies_change_nothing(home: Path) -> None:
 
 def test_what_a_rule_would_have_stopped_is_listed(home: Path) -> None:
     other = edited(home, BLOCKING)
-    result = run(other, "--config", home / "guardrail.toml", "--last", 13)
+    result = run(other, "--config", home / "guardrail.toml", "--last", "13")
     assert result.exit_code == 0, result.output
     assert "stricter" in result.stdout
     assert "acme.stop" in result.stdout
