@@ -14,16 +14,20 @@ from datetime import date
 from typing import Any
 
 from guardrail.policy.cedar import Rule
-from guardrail.policy.vocabulary import AGES, CONFIDENCES, COUNTS, STAYING
+from guardrail.policy.vocabulary import AGES, CONFIDENCES, COUNTS, DAYS, STAYING
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _STEPS: Mapping[str, tuple[int, ...]] = {
     "age": AGES,
+    "days": DAYS,
     "count": COUNTS,
     "confidence": CONFIDENCES,
 }
 _EXACT = {"left": {">=", "<"}, "right": {"<=", ">"}}
 """Comparisons that quantising leaves exact, by the side on which the quantised value stands."""
+
+_STEPPED = frozenset({"days"})
+"""Facts that are asked about step by step, so that any comparison to a step is exact."""
 
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 
@@ -117,12 +121,13 @@ def _comparisons(rule: Rule) -> Iterator[str]:
                 value = _value(node[operator].get(other))
                 if name not in _STEPS or not isinstance(value, int):
                     continue
-                if value not in _STEPS[name] or operator not in _EXACT[side]:
+                exact = name in _STEPPED or operator in _EXACT[side]
+                if value not in _STEPS[name] or not exact:
                     steps = ", ".join(str(step) for step in _STEPS[name])
+                    by = "" if name in _STEPPED else "by `>=` or `<` "
                     yield _say(
                         rule,
-                        f"context.{name} is one of {steps}: compare it by `>=` or `<` to one of "
-                        "these",
+                        f"context.{name} is one of {steps}: compare it {by}to one of these",
                         f"context.{name}",
                     )
 

@@ -34,11 +34,13 @@ from guardrail.policy.cedar import (
 )
 from guardrail.policy.entities import check_classes, check_principals, check_words, entities
 from guardrail.policy.lint import actions, expiring, lint
-from guardrail.policy.questions import Case, Restoring, facts, request
+from guardrail.policy.questions import Case, Restoring, facts, keeping, request
 from guardrail.policy.verdicts import Memo
 from guardrail.policy.vocabulary import (
-    GROUPS,
+    ASKED,
+    PURGE,
     REIDENTIFY,
+    RETAIN,
     enumerations,
     read_words,
 )
@@ -175,15 +177,31 @@ def selftest(store: PolicyStore) -> None:
     asked = Case(principal, NONE, "", purpose, basis, (), (), None, 1, 0)
     for law, by_action in store.sets.items():
         for action, policies in by_action.items():
-            told = facts(asked, _RESTORING if action == REIDENTIFY else None)
             fault = ask(
-                request(principal=principal, action=action, endpoint=endpoint, context=told),
+                _sample(asked, action, endpoint),
                 policies=policies,
                 entities=store.entities,
                 schema=store.schema,
             ).fault
             if fault:
                 raise PolicyUnavailable(f"the policies of {law or BASE} cannot be asked: {fault}")
+
+
+def _sample(case: Case, action: str, endpoint: str) -> dict[str, Any]:
+    """One question about an action; its answer does not matter."""
+    if action in (RETAIN, PURGE):
+        purpose, basis = case.purpose, case.basis
+        return keeping(
+            principal=case.principal,
+            action=action,
+            kept="audit",
+            origin="",
+            purpose=purpose,
+            basis=basis,
+            days=0,
+        )
+    told = facts(case, _RESTORING if action == REIDENTIFY else None)
+    return request(principal=case.principal, action=action, endpoint=endpoint, context=told)
 
 
 def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[str]]:
@@ -213,7 +231,7 @@ def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[st
 def slices(rules: Iterable[Rule]) -> Mapping[str, PolicySet]:
     """For each action the set of the rules that may apply to it: fewer rules cost less to ask."""
     rules = tuple(rules)
-    known = {action: {action, *groups} for action, groups in GROUPS.items()}
+    known = {action: {action, *groups} for action, groups in ASKED.items()}
     every = frozenset[str]().union(*known.values())
 
     def concerns(rule: Rule, action: str) -> bool:
@@ -221,7 +239,7 @@ def slices(rules: Iterable[Rule]) -> Mapping[str, PolicySet]:
         return named is None or not named <= every or not named.isdisjoint(known[action])
 
     return MappingProxyType(
-        {action: policy_set([one for one in rules if concerns(one, action)]) for action in GROUPS}
+        {action: policy_set([one for one in rules if concerns(one, action)]) for action in ASKED}
     )
 
 

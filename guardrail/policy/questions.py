@@ -123,6 +123,24 @@ def request(*, principal: str, action: str, endpoint: str, context: str) -> dict
     }
 
 
+def keeping(
+    *, principal: str, action: str, kept: str, origin: str, purpose: str, basis: str, days: int
+) -> dict[str, Any]:
+    """The Cedar request: may what a store has kept of this application for so long be kept on?"""
+    context = {
+        "origin": _entity("Jurisdiction", origin),
+        "purpose": _entity("Purpose", purpose),
+        "basis": _entity("Basis", basis),
+        "days": days,
+    }
+    return {
+        "principal": uid("App", principal),
+        "action": uid("Action", action),
+        "resource": uid("Store", kept),
+        "context": json.dumps(context),
+    }
+
+
 def uid(kind: str, name: str) -> dict[str, str]:
     """An entity's id in the form that the engine reads quickest."""
     return {"type": kind, "id": name}

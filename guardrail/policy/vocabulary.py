@@ -26,22 +26,29 @@ SHOW: Mapping[str, Treatment] = MappingProxyType(
 PROCESS_LOCALLY = "processLocally"
 REIDENTIFY = "reidentify"
 PROCESS_UNAUDITED = "processUnaudited"
+RETAIN, PURGE = "retain", "purge"
+"""Actions on what is kept; they are asked of a store, not of an endpoint."""
 
 STAYING: frozenset[str] = frozenset(
-    {*SHOW, "output", PROCESS_LOCALLY, REIDENTIFY, PROCESS_UNAUDITED}
+    {*SHOW, "output", PROCESS_LOCALLY, REIDENTIFY, PROCESS_UNAUDITED, RETAIN, PURGE}
 )
 """Actions and groups by which nothing leaves. A permit of any other must name the category."""
 
-GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+ASKED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         **dict.fromkeys(SEND, ("send", "process")),
         PROCESS_LOCALLY: ("process",),
         **dict.fromkeys(SHOW, ("output",)),
         REIDENTIFY: (),
         PROCESS_UNAUDITED: (),
+        RETAIN: (),
+        PURGE: (),
     }
 )
 """Every action that is asked about, and the groups of the schema that it belongs to."""
+
+DAYS: tuple[int, ...] = (0, 1, 7, 30, 90, 183, 365, 731, 1096, 1827, 2192, 3653)
+"""What `context.days` may be. Years count their leap days: 731 is two years, 2192 six."""
 
 VOCABULARIES: tuple[str, ...] = ("Purpose", "Basis", "Consent", "Filing", "Agreement", "Sector")
 """Entity types whose members `vocabulary.toml` lists, each in a table named in lower case."""

@@ -305,7 +305,8 @@ def test_identifiers_in_the_data_do_not_reach_the_error_of_the_engine(tmp_path: 
     planted = "Jane Doe 078-05-1120"
     schema = (POLICIES / "schema.cedarschema").read_text()
     directory = copy_policies(
-        tmp_path, {"schema.cedarschema": schema.replace("highRisk: Bool", "highRisk: Long")}
+        tmp_path,
+        {"schema.cedarschema": schema.replace("zeroRetention: Bool", "zeroRetention: Long")},
     )
     faults = problems(directory, principals=[Principal(id=planted, establishment="DE")])
     assert faults == ("policies/schema.cedarschema: the schema does not fit guardrail's entities",)
