@@ -35,7 +35,7 @@ from guardrail.policy.ladder import decide
 from guardrail.policy.loader import PolicyStore, load_policies
 from guardrail.policy.questions import case, facts, request
 from guardrail.policy.replay import Replay
-from guardrail.policy.verdicts import Memo
+from guardrail.policy.verdicts import Memory
 from guardrail.policy.vocabulary import AGES, COUNTS, RESIDUALS, SEND
 from guardrail.regions import load_regions
 from guardrail.taxonomy import PERSONAL, load_taxonomy
@@ -146,23 +146,24 @@ def measure(store: PolicyStore, *, rounds: int, repeat: int) -> Iterator[Row]:
     """What questions and requests cost with one set of policies."""
     laws, policies = len(store.regions.ids), len(store.reasons)
     asked = case(context(), Category("health"), Evidence(), origin="DE", residual=0.0)
-    told = facts(asked)
 
     def row(what: str, step: Callable[[], object], aim: float | None = None) -> Row:
         return Row(what, laws, policies, timed(step, rounds=rounds, repeat=repeat), "µs", aim)
 
     def question() -> None:
         for action in SEND:
+            policies, mentions = store.sets["eu"][action]
+            told = facts(asked, only=mentions)
             ask(
                 request(principal="app", action=action, endpoint="iowa", context=told),
-                policies=store.sets["eu"][action],
+                policies=policies,
                 entities=store.entities,
-                schema=store.schema,
+                schema=None,
             )
 
     whole = row("", question)
     yield replace(whole, what="one question, cold", value=whole.value / len(SEND), aim=60)
-    known = replace(store, memo=Memo(8192))
+    known = replace(store, memo=Memory(8192))
 
     def request_of(where: PolicyStore, asked: RequestContext) -> Callable[[], object]:
         return lambda: decide(where, asked, FOUND, endpoint=ENDPOINTS[2], local=LOCAL, residual=0.0)
@@ -176,7 +177,7 @@ def measure(store: PolicyStore, *, rounds: int, repeat: int) -> Iterator[Row]:
 
 def _cold(store: PolicyStore) -> PolicyStore:
     """The same policies without a memory of verdicts."""
-    return replace(store, memo=Memo(0))
+    return replace(store, memo=Memory(0))
 
 
 def loading(base: Path, rounds: int) -> Row:

@@ -61,7 +61,7 @@ from guardrail.guard import (
 )
 from guardrail.policy.cedar import Source, parse
 from guardrail.policy.loader import load_policies, slices
-from guardrail.policy.verdicts import Memo
+from guardrail.policy.verdicts import Memory
 from guardrail.protocols.bodies import read_body, read_form
 from guardrail.protocols.fields import leaves
 from guardrail.protocols.maps import GENERIC, load_protocols, protocol_of
@@ -101,7 +101,7 @@ def with_rules(text: str, *, only: bool = False) -> Deployment:
             **store.reasons,
             **{one.id: Reason(policy=one.id, effect=one.effect) for one in extra},
         },
-        memo=Memo(64),
+        memo=Memory(64),
     )
     return deployment(guard=replace(usual_guard, policies=changed))
 

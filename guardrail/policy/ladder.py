@@ -10,13 +10,22 @@ fault of policy, data or engine: a fault is a denial with a class of error.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from guardrail.policy.cedar import Answer, ask
 from guardrail.policy.loader import EVERYWHERE, PolicyStore
-from guardrail.policy.questions import Restoring, case, facts, request
+from guardrail.policy.questions import (
+    Case,
+    Restoring,
+    case,
+    day,
+    facts,
+    known_age,
+    narrowed,
+    request,
+)
 from guardrail.policy.verdicts import Verdict
 from guardrail.policy.vocabulary import (
     PROCESS_LOCALLY,
@@ -24,6 +33,9 @@ from guardrail.policy.vocabulary import (
     REIDENTIFY,
     SEND,
     SHOW,
+    quantised_confidence,
+    quantised_count,
+    quantised_residual,
 )
 from guardrail.taxonomy import NONE, UNKNOWN
 from guardrail.types import (
@@ -77,6 +89,12 @@ def decide(
     asked = (endpoint, home) if home else (endpoint,)
     sitting = _sit(store, context, *asked)
     subject = ("egress", *(one.id for one in asked))
+    key = None
+    if not sitting.fault and evidence.keys() <= store.categories:
+        key = _key(subject, context, sitting, evidence, residual, unalterable, injected)
+    known = store.memo.decisions.get(key) if key else None
+    if known:
+        return known
     climbs = {
         fixed: partial(_climb, endpoint=endpoint, home=home, rungs=_CLEAR if fixed else SEND)
         for fixed in (False, True)
@@ -95,7 +113,7 @@ def decide(
         )
         for category, proof in (evidence or {NONE: Evidence()}).items()
     }
-    return Decision(
+    decision = Decision(
         endpoint=endpoint.id,
         treatments=MappingProxyType({name: one.treatment for name, one in verdicts.items()}),
         regions=sitting.laws,
@@ -105,6 +123,43 @@ def decide(
         local=home.id if home else "",
         errors=tuple(sorted({error for one in verdicts.values() for error in one.errors})),
     )
+    if key:
+        store.memo.decisions.put(key, decision)
+    return decision
+
+
+def _key(
+    subject: tuple[str, ...],
+    context: RequestContext,
+    sitting: _Sitting,
+    evidence: Mapping[Category, Evidence],
+    residual: float | None,
+    unalterable: frozenset[Category],
+    injected: bool,
+) -> Hashable:
+    """All that a decision depends on, quantised; None where a fact is not one."""
+    try:
+        return (
+            subject,
+            sitting.sets,
+            sitting.origin,
+            context.principal.id,
+            context.purpose,
+            context.basis,
+            context.consents,
+            context.filings,
+            known_age(context),
+            day(context.now),
+            None if residual is None else quantised_residual(residual),
+            unalterable,
+            injected,
+            *(
+                (category, quantised_count(one.count), quantised_confidence(one.score))
+                for category, one in evidence.items()
+            ),
+        )
+    except (TypeError, ValueError):  # what each category then says for itself
+        return None
 
 
 def decide_output(
@@ -231,11 +286,13 @@ def _verdict(
         )
     except (TypeError, ValueError):
         return Verdict(Treatment.BLOCKED, (), ("InvalidFacts",))
+    read = (one.mentions for law in sitting.sets for one in store.sets[law].values())
+    this = narrowed(this, frozenset[str]().union(*read))
     key = (subject, sitting.sets, this, restoring)
-    known = store.memo.get(key)
+    known = store.memo.verdicts.get(key)
     if known:
         return known
-    told = facts(this, restoring)
+    told = cache(partial(_facts, this, restoring))
     each = [climb(partial(_inquire, store, law, this.principal, told)) for law in sitting.sets]
     strictest = max(one.treatment for one in each)
     deciding = [policy for one in each if one.treatment is strictest for policy in one.policies]
@@ -244,18 +301,33 @@ def _verdict(
         tuple(dict.fromkeys(deciding)),
         tuple(sorted({error for one in each for error in one.errors})),
     )
-    store.memo.put(key, verdict)
+    store.memo.verdicts.put(key, verdict)
     return verdict
 
 
+def _facts(this: Case, restoring: Restoring | None, only: frozenset[str]) -> str:
+    return facts(this, restoring, only=only)
+
+
 def _inquire(
-    store: PolicyStore, law: str, principal: str, context: str, action: str, endpoint: Endpoint
+    store: PolicyStore,
+    law: str,
+    principal: str,
+    told: Callable[[frozenset[str]], str],
+    action: str,
+    endpoint: Endpoint,
 ) -> Answer:
+    """One law's answer about one action, told no more than its rules about that action read.
+
+    The schema is left out here, since it would ask for every attribute. Words and entities were
+    checked before, and what is missing all the same is an error, which is a denial.
+    """
+    policies, mentions = store.sets[law][action]
     return ask(
-        request(principal=principal, action=action, endpoint=endpoint.id, context=context),
-        policies=store.sets[law][action],
+        request(principal=principal, action=action, endpoint=endpoint.id, context=told(mentions)),
+        policies=policies,
         entities=store.entities,
-        schema=store.schema,
+        schema=None,
     )
 
 

@@ -8,7 +8,7 @@ data of kinds that nobody has thought of.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -40,6 +40,7 @@ def lint(rule: Rule, *, known: Mapping[str, Set[str]], overlay: bool) -> list[st
     `@approved` answers for.
     """
     problems = [*_annotations(rule), *_expiry(rule), *_unknown(rule, known), *_comparisons(rule)]
+    problems += _whole_context(rule)
     if any("like" in node for node in _nodes(rule)):
         problems.append(_say(rule, "`like` cannot be analysed; name what is meant", " like "))
     if rule.effect == "permit":
@@ -176,6 +177,32 @@ def _context(node: Any) -> str:
     if isinstance(access, dict) and access["left"] == {"Var": "context"}:
         return str(access["attr"])
     return ""
+
+
+def mentioned(rules: Iterable[Rule]) -> frozenset[str]:
+    """The attributes of the context that rules read. None reads it whole: lint refuses that."""
+    return frozenset(
+        str(access["attr"])
+        for rule in rules
+        for access in _reads(rule)
+        if access["left"] == {"Var": "context"}
+    )
+
+
+def _reads(rule: Rule) -> Iterator[Mapping[str, Any]]:
+    """Each `left.attr` and `left has attr` of a rule."""
+    for node in _nodes(rule):
+        for access in (node.get("."), node.get("has")):
+            if isinstance(access, dict):
+                yield access
+
+
+def _whole_context(rule: Rule) -> Iterator[str]:
+    """A context that is compared or passed on as a whole, of which no attribute is named."""
+    said = sum(node.get("Var") == "context" for node in _nodes(rule))
+    read = sum(access["left"] == {"Var": "context"} for access in _reads(rule))
+    if said > read:
+        yield _say(rule, "`context` as a whole cannot be analysed; name an attribute", "context")
 
 
 def _value(node: Any) -> object:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cedarpy import Entities, PolicySet, Schema
 
@@ -33,9 +33,9 @@ from guardrail.policy.cedar import (
     validate,
 )
 from guardrail.policy.entities import check_classes, check_principals, check_words, entities
-from guardrail.policy.lint import actions, expiring, lint
+from guardrail.policy.lint import actions, expiring, lint, mentioned
 from guardrail.policy.questions import Case, Restoring, facts, keeping, request
-from guardrail.policy.verdicts import Memo
+from guardrail.policy.verdicts import Memory
 from guardrail.policy.vocabulary import (
     ASKED,
     PURGE,
@@ -64,6 +64,16 @@ _CANARY = """
 """
 
 
+class Slice(NamedTuple):
+    """The rules that may apply to one action, and the attributes of the context that they read.
+
+    Other facts need not be told, and make no difference to the answer.
+    """
+
+    policies: PolicySet
+    mentions: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyStore:
     """All that deciding needs, parsed once; nothing in it changes but the memory of verdicts.
@@ -83,12 +93,12 @@ class PolicyStore:
     principals: Mapping[str, Principal]
     endpoints: Mapping[str, Endpoint]
     rules: Mapping[str, tuple[Rule, ...]] = field(repr=False)
-    sets: Mapping[str, Mapping[str, PolicySet]] = field(repr=False)
+    sets: Mapping[str, Mapping[str, Slice]] = field(repr=False)
     meanings: Mapping[str, Mapping[str, str]] = field(repr=False)
     schema_text: str = field(repr=False)
     schema: Schema = field(repr=False)
     entities: Entities = field(repr=False)
-    memo: Memo = field(repr=False, compare=False)
+    memo: Memory = field(repr=False, compare=False)
 
 
 def load_policies(
@@ -144,7 +154,7 @@ def load_policies(
         schema_text=f"{shape.text}\n{enumerations(meanings)}\n",
         schema=schema,
         entities=world,
-        memo=Memo(MEMO_SIZE),
+        memo=Memory(MEMO_SIZE),
     )
     selftest(store)
     return store
@@ -176,10 +186,10 @@ def selftest(store: PolicyStore) -> None:
     purpose, basis = min(store.vocabulary["purpose"]), min(store.vocabulary["basis"])
     asked = Case(principal, NONE, "", purpose, basis, (), (), None, 1, 0)
     for law, by_action in store.sets.items():
-        for action, policies in by_action.items():
+        for action, one in by_action.items():
             fault = ask(
                 _sample(asked, action, endpoint),
-                policies=policies,
+                policies=one.policies,
                 entities=store.entities,
                 schema=store.schema,
             ).fault
@@ -228,19 +238,28 @@ def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[st
     return sources, problems
 
 
-def slices(rules: Iterable[Rule]) -> Mapping[str, PolicySet]:
-    """For each action the set of the rules that may apply to it: fewer rules cost less to ask."""
+def slices(rules: Iterable[Rule]) -> Mapping[str, Slice]:
+    """For each action the rules that may apply to it: fewer rules, and facts, cost less to ask."""
+    return MappingProxyType(
+        {action: Slice(policy_set(some), mentioned(some)) for action, some in _concerned(rules)}
+    )
+
+
+def _concerned(rules: Iterable[Rule]) -> Iterator[tuple[str, list[Rule]]]:
+    """Each action with the rules that may apply to it; one that names what is not known may."""
     rules = tuple(rules)
     known = {action: {action, *groups} for action, groups in ASKED.items()}
     every = frozenset[str]().union(*known.values())
-
-    def concerns(rule: Rule, action: str) -> bool:
-        named = actions(rule)
-        return named is None or not named <= every or not named.isdisjoint(known[action])
-
-    return MappingProxyType(
-        {action: policy_set([one for one in rules if concerns(one, action)]) for action in ASKED}
-    )
+    for action, names in known.items():
+        scopes = ((rule, actions(rule)) for rule in rules)
+        yield (
+            action,
+            [
+                rule
+                for rule, named in scopes
+                if named is None or not named <= every or not named.isdisjoint(names)
+            ],
+        )
 
 
 def _rules(

@@ -88,7 +88,7 @@ def _of_law(
                 basis=basis,
                 days=days,
             ),
-            policies=store.sets[law][action],
+            policies=store.sets[law][action].policies,
             entities=store.entities,
             schema=store.schema,
         )

@@ -8,6 +8,7 @@ they get here: neither an entity id nor a context ever holds text that a caller 
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -65,8 +66,6 @@ def case(
         ValueError: the evidence counts nothing, its score is not in [0, 1], the age is not one, or
             the residual is below 0.
     """
-    if context.age is not None and not 0 <= context.age <= MAX_AGE:
-        raise ValueError("an age is in [0, 150]")
     return Case(
         principal=context.principal.id,
         category=category,
@@ -75,22 +74,39 @@ def case(
         basis=context.basis,
         consents=tuple(sorted(context.consents)),
         filings=tuple(sorted(context.filings)),
-        age=None if context.age is None else quantised_age(context.age),
+        age=known_age(context),
         findings=quantised_count(evidence.count),
         confidence=quantised_confidence(evidence.score),
         residual=None if residual is None else quantised_residual(residual),
         injected=injected,
-        day=_day(context.now),
+        day=day(context.now),
     )
 
 
-def _day(moment: datetime) -> int:
+def known_age(context: RequestContext) -> int | None:
+    """The bound of the data subject's age, None where it is not known.
+
+    Raises:
+        ValueError: it is not the age of a person.
+    """
+    if context.age is None:
+        return None
+    if not 0 <= context.age <= MAX_AGE:
+        raise ValueError("an age is in [0, 150]")
+    return quantised_age(context.age)
+
+
+def day(moment: datetime) -> int:
     """The UTC date as policies read it: 20261231."""
-    return int(moment.astimezone(UTC).strftime("%Y%m%d"))
+    utc = moment.astimezone(UTC)
+    return utc.year * 10_000 + utc.month * 100 + utc.day
 
 
-def facts(case: Case, restoring: Restoring | None = None) -> str:
-    """The Cedar context of a case, as JSON."""
+def facts(case: Case, restoring: Restoring | None = None, *, only: Set[str] | None = None) -> str:
+    """The Cedar context of a case, as JSON; of its attributes `only` some where it says which.
+
+    A set of rules that mentions no other attribute answers as it would to all of them.
+    """
     context: dict[str, Any] = {
         "category": _entity("Category", case.category),
         "origin": _entity("Jurisdiction", case.origin),
@@ -110,7 +126,29 @@ def facts(case: Case, restoring: Restoring | None = None) -> str:
     if restoring:
         context["sink"] = _entity("Sink", restoring.sink)
         context["toolDeclared"] = restoring.tool_declared
-    return json.dumps(context)
+    return json.dumps({k: v for k, v in context.items() if only is None or k in only})
+
+
+def narrowed(case: Case, mentioned: Set[str]) -> Case:
+    """The case without the facts that no rule mentions, so that cases alike are one."""
+    dropped = {field: blank for fact, field, blank in _OPTIONAL if fact not in mentioned}
+    return case._replace(**dropped)
+
+
+_OPTIONAL: tuple[tuple[str, str, Any], ...] = (
+    ("origin", "origin", ""),
+    ("purpose", "purpose", ""),
+    ("basis", "basis", ""),
+    ("consents", "consents", ()),
+    ("filings", "filings", ()),
+    ("age", "age", None),
+    ("count", "findings", 0),
+    ("confidence", "confidence", 0),
+    ("residual", "residual", None),
+    ("injected", "injected", False),
+    ("day", "day", 0),
+)
+"""Facts that a rule may mention or not: the attribute, the field of a case, and what is none."""
 
 
 def request(*, principal: str, action: str, endpoint: str, context: str) -> dict[str, Any]:

@@ -329,7 +329,7 @@ def test_no_rung_is_denied_where_a_milder_one_is_allowed(who: str, residual: flo
             allowed = [
                 ask(
                     request(principal=who, action=action, endpoint=where, context=facts(this)),
-                    policies=STORE.sets[law][action],
+                    policies=STORE.sets[law][action].policies,
                     entities=STORE.entities,
                     schema=STORE.schema,
                 ).allowed

@@ -161,3 +161,8 @@ def test_overlay_permits_only_what_somebody_approved() -> None:
     assert [
         one.rpartition("an @expires ")[2] for one in lint(undated, known=KNOWN, overlay=True)
     ] == ['is a date such as @expires("2027-01-31")']
+
+
+def test_a_context_read_as_a_whole_is_refused() -> None:
+    (problem,) = lint(rule(forbid("context == context")), known=KNOWN, overlay=False)
+    assert "`context` as a whole cannot be analysed" in problem
