@@ -47,7 +47,8 @@ from guardrail.errors import ConfigError
 from guardrail.exchange import Deployment, Limits
 from guardrail.extraction.reader import build_reader
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
-from guardrail.policy.loader import load_policies, selftest
+from guardrail.policy.loader import PolicyStore, load_policies, selftest
+from guardrail.policy.obligations import retention
 from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
 from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
@@ -552,6 +553,7 @@ def build(config: Config) -> Built:
     )
     _check_words(config, policies.vocabulary)
     selftest(policies)
+    _check_ttl(config.vaults, policies, apps)
     detector = configured_detector(config.detection, taxonomy=taxonomy, apps=config.apps)
     # The first text is slow: libraries load their tables then. Better now than for a caller.
     detector.find(TextUnit(pointer="", text="first.last@example.com, +49 30 901820, 4111 1111"))
@@ -619,6 +621,34 @@ def _check_output(guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]
         raise ConfigError(problems)
 
 
+def _check_ttl(config: VaultsConfig, policies: PolicyStore, apps: Mapping[str, App]) -> None:
+    """Refuses to keep originals of placeholders for longer than policy permits for each app."""
+    ttl, problems = ttl_of(config), []
+    for name, app in apps.items():
+        limit = retention(
+            policies,
+            "vault",
+            principal=app.principal.id,
+            origin=app.origin,
+            purpose=app.purpose,
+            basis=app.basis,
+        ).limit
+        if ttl > timedelta(days=limit):
+            allowed = f"more than {limit} days" if limit >= 0 else "at all"
+            problems.append(
+                f"vaults.ttl: policy does not let originals of app {name!r} be kept {allowed}; "
+                "shorten it, or change the rules of `retain`"
+            )
+    if problems:
+        raise ConfigError(problems)
+
+
+def ttl_of(config: VaultsConfig) -> timedelta:
+    """How long vaults are kept, since they were last added to."""
+    in_memory = _store_of(config) == "memory"
+    return config.ttl or (timedelta(minutes=30) if in_memory else timedelta(days=30))
+
+
 def configured_vaults(config: VaultsConfig) -> Vaults:
     """Gives the vaults that `[vaults]` describes.
 
@@ -632,8 +662,7 @@ def configured_vaults(config: VaultsConfig) -> Vaults:
     if kind != "memory":
         store = SqliteVaults(rest) if kind == "sqlite" else PostgresVaults(url)
     keys = [key.get_secret_value().encode() for key in (config.key, *config.old_keys) if key]
-    ttl = config.ttl or (timedelta(days=30) if store else timedelta(minutes=30))
-    return Vaults(store, keys=keys, ttl=ttl)
+    return Vaults(store, keys=keys, ttl=ttl_of(config))
 
 
 def configured_taxonomy(found: DetectionConfig) -> Taxonomy:

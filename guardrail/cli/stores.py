@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from guardrail.config import AuditConfig, Config, VaultsConfig, build, load_config
+from guardrail.config import AuditConfig, Config, VaultsConfig, build, load_config, ttl_of
 from guardrail.policy.loader import PolicyStore, load_policies
 from guardrail.regions import load_regions
 from guardrail.taxonomy import load_taxonomy
@@ -38,7 +38,7 @@ def rehearsed(settings: Config) -> PolicyStore:
     """
     with tempfile.TemporaryDirectory() as folder:
         audit = AuditConfig(path=Path(folder) / "audit.db")
-        beside = {"audit": audit, "vaults": VaultsConfig()}
+        beside = {"audit": audit, "vaults": VaultsConfig(ttl=ttl_of(settings.vaults))}
         with closing(build(settings.model_copy(update=beside))) as built:
             return built.deployment.guard.policies
 
