@@ -50,6 +50,8 @@ class Region(BaseModel):
     declares places by what they contain (`EU`, `US`). `adequacy` lists the places that this law
     lets data flow to as at home. `classes` names sets of categories (`special`), which policies
     know as `Category::"<id>/<class>"`. `breach_hours` is None where the law sets no number.
+    `certain` says what was checked in public sources, `verify` what counsel must check before
+    anybody relies on the profile and its rules: whole sentences for people, which no rule reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -65,6 +67,8 @@ class Region(BaseModel):
     adequacy: tuple[_Place, ...] = ()
     groups: Mapping[_Place, tuple[_Place, ...]] = Field(default_factory=dict)
     classes: Mapping[_Name, tuple[_Name, ...]] = Field(default_factory=dict)
+    certain: tuple[_Text, ...] = ()
+    verify: tuple[_Text, ...] = ()
     sources: tuple[_Text, ...] = Field(min_length=1)
     last_reviewed: date
     reviewer: _Text
