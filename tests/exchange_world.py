@@ -291,7 +291,9 @@ def policies_with(folder: Path, changes: Mapping[str, Callable[[str], str] | str
     """A copy of the shipped policies: a file changed by a function, replaced, added or left out."""
     target = folder / "policies"
     target.mkdir()
-    texts: dict[str, str | None] = {f.name: f.read_text() for f in POLICIES.iterdir()}
+    texts: dict[str, str | None] = {
+        f.name: f.read_text() for f in POLICIES.iterdir() if f.is_file()
+    }
     for name, change in changes.items():
         texts[name] = change(texts.get(name) or "") if callable(change) else change
     for name, text in texts.items():

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from guardrail.errors import ConfigError
-from guardrail.regions import COUNTRIES, Regions, load_regions
+from guardrail.regions import COUNTRIES, Region, Regions, load_regions
 from guardrail.taxonomy import PERSONAL
 
 SHIPPED = load_regions(Path(__file__).parents[1] / "regions")
@@ -34,7 +34,7 @@ def region(tmp_path: Path, text: str, *, name: str = "xx") -> Regions:
 
 
 def test_shipped_regions_load() -> None:
-    assert SHIPPED.ids == ("eu", "uk", "us")
+    assert SHIPPED.ids == tuple("ae au br ca ch cn eu id in jp kr ru sa sg uk us vn".split())
     assert all(one.id == key for key, one in SHIPPED.regions.items())
     assert SHIPPED.regions["eu"].last_reviewed >= date(2026, 1, 1)
 
@@ -45,14 +45,18 @@ def test_shipped_regions_load() -> None:
         (("eu",), "DE", "DE"),
         (("eu",), "NO", ""),
         (("eu",), "RE", ""),
-        (("eu",), "BR", "FR"),
+        (("br", "eu"), "BR", "FR"),
+        (("eu",), "MX", "FR"),
+        (("ca",), "CA-QC", "CA-ON"),
+        (("cn",), "CN", "HK"),
         (("uk",), "GB", "GB"),
-        (("uk",), "GB-SCT", "BR"),
+        (("br", "uk"), "GB-SCT", "BR"),
         (("us",), "US-CA", ""),
         (("us",), "PR", ""),
         (("eu", "us"), "US", "DE"),
         (("eu", "uk"), "GB", "IE"),
-        ((), "BR", "CH"),
+        (("br", "ch"), "BR", "CH"),
+        ((), "MX", "HK"),
         ((), "", ""),
         ((), "UK", "Germany"),
     ],
@@ -88,6 +92,23 @@ def test_classes_are_made_of_personal_categories() -> None:
             assert set(members) <= set(PERSONAL)
 
 
+@pytest.mark.parametrize("one", SHIPPED.regions.values(), ids=SHIPPED.ids)
+def test_every_law_says_what_counsel_must_verify(one: Region) -> None:
+    assert one.verify
+    for sentence in (*one.certain, *one.verify):
+        assert sentence.endswith("."), sentence
+    assert all(source.startswith(("https://", "http://pravo.gov.ru/")) for source in one.sources)
+    assert one.last_reviewed >= date(2026, 11, 30)
+
+
+def test_what_is_certain_and_what_to_verify_may_be_left_out(tmp_path: Path) -> None:
+    told = MINIMAL + 'certain = ["It applies."]\nverify = ["Since when.", "To whom."]\n'
+    loaded = region(tmp_path, told).regions["xx"]
+    assert (loaded.certain, loaded.verify) == (("It applies.",), ("Since when.", "To whom."))
+    loaded = region(tmp_path, MINIMAL).regions["xx"]
+    assert (loaded.certain, loaded.verify) == ((), ())
+
+
 def test_minimal_region_loads_and_is_frozen(tmp_path: Path) -> None:
     loaded = region(tmp_path, MINIMAL).regions["xx"]
     assert loaded.breach_hours is None
@@ -110,6 +131,8 @@ def test_digest_changes_with_any_byte(tmp_path: Path) -> None:
         ("regions/xx.toml: name: missing; add it", MINIMAL.replace("name", "# name")),
         ("regions/xx.toml: child_age: Input should be a valid", MINIMAL.replace("16", '"16"')),
         ("regions/xx.toml: dsar_days: Input should be", MINIMAL.replace("30", "0")),
+        ("regions/xx.toml: verify: Input should be a valid tuple", MINIMAL + 'verify = "all"'),
+        ("regions/xx.toml: certain.0: String should have", MINIMAL + 'certain = [""]'),
         ("regions/xx.toml: not a TOML file: ", MINIMAL + "="),
         ("regions/xx.toml: id: is 'yy'; name the file yy.toml", MINIMAL.replace("xx", "yy")),
         (

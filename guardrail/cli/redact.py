@@ -134,7 +134,7 @@ def redact(
         str | None,
         typer.Option(
             metavar="PLACE",
-            help="Where the people are whom it is about: EU, UK, US, DE, ...",
+            help="Where the people are whom it is about: EU, UK, US, JP, CA-QC, ...",
             rich_help_panel=_ASK,
         ),
     ] = None,

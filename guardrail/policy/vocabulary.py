@@ -62,7 +62,7 @@ CONFIDENCES: tuple[int, ...] = tuple(range(0, 101, 10))
 RESIDUALS: tuple[int, ...] = (0, 5, 10, 25, 50, 100, 200, 500, 1000, 10_000, 100_000)
 """What `context.residual` may be, in hundredths of a name: at most so many are left."""
 
-AGES: tuple[int, ...] = (0, 7, 13, 14, 15, 16, 17, 18, 21)
+AGES: tuple[int, ...] = (0, 7, 12, 13, 14, 15, 16, 17, 18, 21)
 """What `context.age` may be: at least so many years. Laws ask for no other bound."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")

@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 from guardrail.cli import app
 from guardrail.config import build, load_config
 
+LAWS = tuple("ae au br ca ch cn eu id in jp kr ru sa sg uk us vn".split())
+
 
 def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
@@ -40,7 +42,7 @@ def test_init_writes_a_configuration_that_loads_and_builds(home: Path) -> None:
     config = load_config(home / "guardrail.toml")
     built = build(config)
     built.close()
-    assert built.deployment.guard.policies.regions.ids == ("eu", "uk", "us")
+    assert built.deployment.guard.policies.regions.ids == LAWS
     assert config.policies.directory == home / "policies"
 
 
@@ -187,12 +189,7 @@ def test_policy_check_counts_what_each_law_permits_and_forbids(home: Path) -> No
     assert document["ok"] is True
     assert len(document["digest"]) == 64
     laws = {law["file"]: law for law in document["laws"]}
-    assert list(laws) == [
-        "policies/00-base.cedar",
-        "policies/eu.cedar",
-        "policies/uk.cedar",
-        "policies/us.cedar",
-    ]
+    assert list(laws) == [f"policies/{law}.cedar" for law in ("00-base", *LAWS)]
     text = (home / "policies" / "eu.cedar").read_text("utf-8")
     assert laws["policies/eu.cedar"]["permit"] == text.count("\npermit (")
     assert laws["policies/eu.cedar"]["forbid"] == text.count("\nforbid (")

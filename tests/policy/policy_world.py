@@ -57,7 +57,7 @@ PRINCIPALS = (
     Principal(id="bank", establishment="US", sector="finance"),
     Principal(id="court", establishment="DE", sector="public"),
     Principal(id="magistrate", establishment="GB", sector="public"),
-    Principal(id="lojinha", establishment="BR"),
+    Principal(id="tienda", establishment="MX"),
 )
 WHO: Mapping[str, Principal] = {one.id: one for one in PRINCIPALS}
 
@@ -84,7 +84,7 @@ def context(who: str = "crm", **facts: object) -> RequestContext:
         principal=WHO[who],
         purpose="support",
         basis="contract",
-        origin={"GB": "GB", "US": "US-NY", "BR": "BR"}.get(WHO[who].establishment, "DE"),
+        origin={"GB": "GB", "US": "US-NY", "MX": "MX"}.get(WHO[who].establishment, "DE"),
         conversation="c",
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
@@ -117,7 +117,9 @@ def copy_policies(target: Path, changes: Mapping[str, str | None]) -> Path:
     """The shipped files, with some replaced or added, or left out where None."""
     directory = target / "policies"
     directory.mkdir()
-    texts: dict[str, str | None] = {file.name: file.read_text() for file in POLICIES.iterdir()}
+    texts: dict[str, str | None] = {
+        file.name: file.read_text() for file in POLICIES.iterdir() if file.is_file()
+    }
     for name, text in {**texts, **changes}.items():
         if text is not None:
             (directory / name).write_text(text)

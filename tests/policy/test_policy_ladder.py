@@ -338,7 +338,7 @@ ACTIONS = [
 ]
 BEFORE = {
     (who, where): at(STORE, where, EVERYTHING, context(who))
-    for who in ("crm", "clinic", "lojinha")
+    for who in ("crm", "clinic", "tienda")
     for where in ("home", "fr", "us-dpf", "trains")
 }
 
@@ -369,10 +369,10 @@ def test_conditions_of_the_property_are_policies_that_could_be_written() -> None
 @pytest.mark.parametrize("law", REGIONS.ids)
 def test_adding_a_law_never_loosens(law: str) -> None:
     """A second law, which comes with a second establishment, only makes treatments stricter."""
-    origin = {"eu": "DE", "uk": "GB", "us": "US-CA"}[law]
+    origin = REGIONS.regions[law].jurisdictions[0]
     for who in ("crm", "shop", "store"):
         for where in AT:
-            alone = at(STORE, where, EVERYTHING, context(who, origin="BR"))
+            alone = at(STORE, where, EVERYTHING, context(who, origin="MX"))
             both = at(STORE, where, EVERYTHING, context(who, origin=origin))
             assert all(
                 both.treatments[category] >= treatment

@@ -82,7 +82,7 @@ def test_laws_are_not_put_into_one_set() -> None:
 
 def test_overlay_tightens_every_law(tmp_path: Path) -> None:
     store = load(copy_policies(tmp_path, {"acme.cedar": FORBID}))
-    for who in ("crm", "shop", "store", "lojinha"):
+    for who in ("crm", "shop", "store", "tienda"):
         decision = at(store, "fr", "contact none", context(who))
         assert set(decision.treatments.values()) == {LOCAL}
         assert "acme.stop" in decision.policies
@@ -241,7 +241,10 @@ def test_class_of_a_category_that_does_not_exist_is_a_problem(tmp_path: Path) ->
         text = file.read_text().replace('"health", "genetic", "bio', '"helth", "genetic", "bio')
         (directory / file.name).write_text(text)
     faults = problems(POLICIES, regions=load_regions(directory))
-    assert faults[0].startswith("regions/eu.toml: classes.special: no category 'helth'; use one of")
+    assert any(
+        one.startswith("regions/eu.toml: classes.special: no category 'helth'; use one of")
+        for one in faults
+    )
 
 
 def test_files_of_regions_that_are_not_loaded_may_not_permit(tmp_path: Path) -> None:
