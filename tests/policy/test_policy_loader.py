@@ -41,8 +41,8 @@ def problems(directory: Path, **data: object) -> tuple[str, ...]:
 
 
 def test_shipped_policies_load() -> None:
-    assert set(STORE.sets) == {EVERYWHERE, "eu", "uk", "us"}
-    assert {one.partition(".")[0] for one in STORE.reasons} == {"base", "eu", "uk", "us"}
+    assert set(STORE.sets) == {EVERYWHERE, *REGIONS.ids}
+    assert {one.partition(".")[0] for one in STORE.reasons} == {"base", *REGIONS.ids}
     reason = STORE.reasons["eu.home"]
     assert (reason.effect, reason.citation) == ("permit", "GDPR Art. 6, 28")
     assert re.fullmatch(r"policies/eu\.cedar:\d+", reason.place)
@@ -204,7 +204,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     ("problem", "data"),
     [
         (
-            "endpoints.x.agreements: no agreement 'DPAA'; use one of BAA, BCR, DPA,",
+            "endpoints.x.agreements: no agreement 'DPAA'; use one of AE-DPA, ASEAN-MCC,",
             {"endpoints": [replace(AT["fr"], id="x", agreements=frozenset({"DPAA"}))]},
         ),
         (
