@@ -129,6 +129,16 @@ def test_policy_and_profile_agree_on_the_age_of_a_child(region: str) -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS.ids)
+def test_policy_and_profile_agree_on_how_long_logs_are_kept(region: str) -> None:
+    days = [
+        int(days)
+        for rule in STORE.rules[region]
+        for days in re.findall(r"context\.days < (\d+)", rule.statement.text)
+    ]
+    assert max(days, default=0) == REGIONS.regions[region].min_log_days
+
+
+@pytest.mark.parametrize("region", REGIONS.ids)
 def test_classes_of_the_profile_are_those_that_rules_speak_of(region: str) -> None:
     named = {
         name
