@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from guardrail.cli import app
-from guardrail.config import load_config
+from guardrail.config import default_directory, load_config
+from guardrail.regions import load_regions
 
 
 def run(*arguments: str | Path) -> Result:
@@ -47,7 +48,7 @@ def test_serve_serves_until_it_is_told_to_stop(stop: signal.Signals, file: Path)
     assert refused.status_code == 400
     assert (process.returncode, err) == (0, "")
     assert "endpoint local (DE, local)" in out
-    assert "regions eu, uk, us" in out
+    assert f"regions {', '.join(load_regions(default_directory('regions')).ids)}" in out
     assert "erika" not in out
     # The log was closed: SQLite has put everything into the one file.
     assert sorted(path.suffix for path in file.parent.glob("guardrail-audit*")) == [".db", ".lock"]
