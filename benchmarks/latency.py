@@ -38,7 +38,8 @@ from rich.progress import Progress
 from rich.table import Table
 from starlette.types import ASGIApp, Message, Scope
 
-from guardrail.answers import EventAnswer, WholeAnswer
+from guardrail.answers.events import EventAnswer
+from guardrail.answers.whole import WholeAnswer
 from guardrail.asgi.middleware import Guardrail
 from guardrail.audit.event import event_id
 from guardrail.config import Built, build, load_config

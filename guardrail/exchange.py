@@ -22,14 +22,9 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from guardrail.answers import (
-    Answer,
-    EventAnswer,
-    MessageAnswer,
-    TextAnswer,
-    UntouchedAnswer,
-    WholeAnswer,
-)
+from guardrail.answers.events import EventAnswer
+from guardrail.answers.frames import MessageAnswer
+from guardrail.answers.whole import Answer, TextAnswer, UntouchedAnswer, WholeAnswer
 from guardrail.errors import GuardrailError, Refusal, Unavailable
 from guardrail.guard import (
     Blocked,

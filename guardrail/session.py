@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from guardrail.answers import FramesAnswer
+from guardrail.answers.frames import FramesAnswer
 from guardrail.errors import GuardrailError, Refusal, Unavailable
 from guardrail.exchange import (
     Deployment,

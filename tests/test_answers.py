@@ -19,7 +19,8 @@ from exchange_world import (
     usual,
 )
 
-from guardrail.answers import EventAnswer, TextAnswer, WholeAnswer
+from guardrail.answers.events import EventAnswer
+from guardrail.answers.whole import TextAnswer, WholeAnswer
 from guardrail.errors import Refusal, Unavailable
 from guardrail.guard import Blocked, Filter, build_filter
 from guardrail.protocols.maps import GENERIC, load_protocols

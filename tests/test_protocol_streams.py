@@ -13,7 +13,8 @@ from exchange_world import CLOUD, ENDED, guard, open_exchange, post, started, te
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.answers import EventAnswer, WholeAnswer
+from guardrail.answers.events import EventAnswer
+from guardrail.answers.whole import WholeAnswer
 from guardrail.errors import Refusal
 from guardrail.exchange import ChunkReceived
 from guardrail.guard import Filter, build_filter

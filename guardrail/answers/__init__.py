@@ -1,0 +1,1 @@
+"""Answers: a model's bytes in, safe bytes out; whole, line by line, or event by event."""
