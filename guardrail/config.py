@@ -12,7 +12,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from itertools import chain
@@ -47,7 +47,8 @@ from guardrail.errors import ConfigError
 from guardrail.exchange import Deployment, Limits
 from guardrail.extraction.reader import build_reader
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
-from guardrail.policy.loader import PolicyStore, load_policies, selftest
+from guardrail.live import Folders, Live
+from guardrail.policy.loader import PolicyStore, load_policies
 from guardrail.policy.obligations import retention
 from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
 from guardrail.regions import load_regions
@@ -160,8 +161,27 @@ class EndpointConfig(_Table):
     timeout_s: float = Field(default=120.0, gt=0)
 
 
+ROLLOUT = "guardrail-rollout.json"
+"""The file beside the configuration in which a rollout is kept."""
+
+
 class PoliciesConfig(_Table):
-    """`[policies]` and `[regions]`: folders; the shipped ones where none is named."""
+    """`[policies]`: the folder of the rules; the shipped one where none is named.
+
+    `reload_s` is how many seconds pass between two looks at the files, 0 for never. `shadow` is a
+    folder with policies/ and regions/ that are asked beside those in force and decide nothing.
+    `rollout` is the file in which `guardrail policy rollout` says what is in force; without one it
+    is guardrail-rollout.json beside the configuration's file.
+    """
+
+    directory: Path | None = None
+    reload_s: float = Field(default=2.0, ge=0, le=3600)
+    shadow: Path | None = None
+    rollout: Path | None = None
+
+
+class RegionsConfig(_Table):
+    """`[regions]`: the folder of the profiles of law; the shipped one where none is named."""
 
     directory: Path | None = None
 
@@ -317,7 +337,7 @@ class Config(BaseSettings):
     apps: Mapping[Id, AppConfig] = Field(min_length=1)
     endpoints: Mapping[Id, EndpointConfig] = Field(min_length=1)
     policies: PoliciesConfig = PoliciesConfig()
-    regions: PoliciesConfig = PoliciesConfig()
+    regions: RegionsConfig = RegionsConfig()
     detection: DetectionConfig = DetectionConfig()
     media: MediaConfig = MediaConfig()
     audit: AuditConfig = AuditConfig()
@@ -474,8 +494,14 @@ def _anchored(config: Config, base: Path) -> Config:
                 for name, app in config.apps.items()
             },
             "detection": settled(config.detection),
-            "policies": PoliciesConfig(directory=anchor(config.policies.directory)),
-            "regions": PoliciesConfig(directory=anchor(config.regions.directory)),
+            "policies": config.policies.model_copy(
+                update={
+                    "directory": anchor(config.policies.directory),
+                    "shadow": anchor(config.policies.shadow),
+                    "rollout": anchor(config.policies.rollout or Path(ROLLOUT)),
+                }
+            ),
+            "regions": RegionsConfig(directory=anchor(config.regions.directory)),
             "vaults": config.vaults.model_copy(update={"store": _store_at(base, config.vaults)}),
             "audit": config.audit.model_copy(update={"path": anchor(config.audit.path)}),
         }
@@ -516,10 +542,15 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Everything a shell needs. Audit log and vaults are open; `close` them when done."""
+    """Everything a shell needs. Audit log and vaults are open; `close` them when done.
+
+    `live` gives each exchange the deployment that decides it; `deployment` is the one at the start,
+    whose routes, limits and detectors do not change.
+    """
 
     config: Config
     deployment: Deployment
+    live: Live
     audit: AuditLog
     vaults: Vaults
     apps: Mapping[str, App]
@@ -527,6 +558,7 @@ class Built:
 
     def close(self) -> None:
         """Writes what the audit log still holds, and closes it and the vaults."""
+        self.live.close()
         self.audit.close()
         self.vaults.close()
 
@@ -540,27 +572,40 @@ def build(config: Config) -> Built:
         AuditUnavailable: the audit log cannot be opened for writing.
         VaultUnavailable: the store of vaults cannot be opened.
     """
-    regions = load_regions(config.regions.directory or default_directory("regions"))
     taxonomy = configured_taxonomy(config.detection)
     routes = tuple(_route(name, one) for name, one in config.endpoints.items())
     apps = {name: _app(name, one) for name, one in config.apps.items()}
-    policies = load_policies(
-        config.policies.directory or default_directory("policies"),
-        regions=regions,
-        taxonomy=taxonomy,
-        endpoints=[route.endpoint for route in routes],
-        principals=[app.principal for app in apps.values()],
+
+    def policies_of(directory: Path, regions: Path) -> PolicyStore:
+        store = load_policies(
+            directory,
+            regions=load_regions(regions),
+            taxonomy=taxonomy,
+            endpoints=[route.endpoint for route in routes],
+            principals=[app.principal for app in apps.values()],
+        )
+        _check_words(config, store.vocabulary)
+        _check_ttl(config.vaults, store, apps)
+        return store
+
+    folders = Folders(
+        policies=config.policies.directory or default_directory("policies"),
+        regions=config.regions.directory or default_directory("regions"),
+        rollout=config.policies.rollout,
+        shadow=config.policies.shadow,
+        load=policies_of,
     )
-    _check_words(config, policies.vocabulary)
-    selftest(policies)
-    _check_ttl(config.vaults, policies, apps)
+    loaded = folders.read()
+    if loaded.problems:
+        raise ConfigError(loaded.problems)
     detector = configured_detector(config.detection, taxonomy=taxonomy, apps=config.apps)
     # The first text is slow: libraries load their tables then. Better now than for a caller.
     detector.find(TextUnit(pointer="", text="first.last@example.com, +49 30 901820, 4111 1111"))
     key = config.pseudonyms.key
     guard = build_guard(
         detector=detector,
-        policies=policies,
+        policies=loaded.stable,
+        shadow=loaded.shadow,
         taxonomy=taxonomy,
         key=key.get_secret_value().encode() if key else secrets.token_bytes(32),
         restore_tools=config.output.restore_tools,
@@ -569,6 +614,20 @@ def build(config: Config) -> Built:
         reader=build_reader(**config.media.model_dump()),
     )
     _check_output(guard, routes, apps)
+    deployment = Deployment(
+        guard=guard,
+        routes=routes,
+        destination=config.middleware.endpoint,
+        headers=HeaderNames(config.middleware.headers),
+        limits=Limits(request=config.limits.request_bytes, answer=config.limits.answer_bytes),
+    )
+
+    def served(directory: Path, regions: Path) -> PolicyStore:
+        store = policies_of(directory, regions)
+        _check_output(replace(guard, policies=store), routes, apps)
+        return store
+
+    live = Live(deployment, replace(folders, load=served), loaded, every=config.policies.reload_s)
     vaults = configured_vaults(config.vaults)
     try:
         audit = AuditLog(SqliteStore(config.audit.path), timeout_s=config.audit.timeout_s)
@@ -577,13 +636,8 @@ def build(config: Config) -> Built:
         raise
     return Built(
         config=config,
-        deployment=Deployment(
-            guard=guard,
-            routes=routes,
-            destination=config.middleware.endpoint,
-            headers=HeaderNames(config.middleware.headers),
-            limits=Limits(request=config.limits.request_bytes, answer=config.limits.answer_bytes),
-        ),
+        deployment=deployment,
+        live=live,
         audit=audit,
         vaults=vaults,
         apps=apps,

@@ -1087,6 +1087,9 @@ class Exchange:
             ),
             "judged": self._decision.judged,
             "local": self._decision.local,
+            "shadow": MappingProxyType(
+                {category: t.name.lower() for category, t in self._decision.shadow.items()}
+            ),
             "unalterable": tuple(sorted(inspection.unalterable & evidence.keys())),
             "injected": inspection.injected,
         }

@@ -11,6 +11,7 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from itertools import islice
@@ -88,6 +89,7 @@ class Guard:
 
     detector: Detector
     policies: PolicyStore
+    shadow: PolicyStore | None = None
     taxonomy: Taxonomy
     restore_tools: frozenset[str] = frozenset()
     key: bytes = field(repr=False)
@@ -103,6 +105,7 @@ def build_guard(
     *,
     detector: Detector,
     policies: PolicyStore,
+    shadow: PolicyStore | None = None,
     taxonomy: Taxonomy,
     key: bytes,
     restore_tools: Iterable[str] = (),
@@ -127,6 +130,7 @@ def build_guard(
     return Guard(
         detector=detector,
         policies=policies,
+        shadow=shadow,
         taxonomy=taxonomy,
         restore_tools=frozenset(restore_tools),
         key=key,
@@ -400,17 +404,31 @@ def judge(
     endpoint: Endpoint,
     local: Endpoint | None,
 ) -> Decision:
-    """Gives what policy lets happen to each category at one endpoint."""
-    return decide(
-        guard.policies,
-        context,
-        inspection.evidence,
-        endpoint=endpoint,
-        local=local,
-        residual=inspection.residual,
-        unalterable=inspection.unalterable,
-        injected=inspection.injected,
-    )
+    """Gives what policy lets happen to each category at one endpoint.
+
+    Shadow policies are asked the same and decide nothing: where they differ is in `shadow`.
+    """
+
+    def asked(policies: PolicyStore) -> Decision:
+        return decide(
+            policies,
+            context,
+            inspection.evidence,
+            endpoint=endpoint,
+            local=local,
+            residual=inspection.residual,
+            unalterable=inspection.unalterable,
+            injected=inspection.injected,
+        )
+
+    decision = asked(guard.policies)
+    if guard.shadow is None:
+        return decision
+    with suppress(Exception):  # a shadow changes nothing, whatever becomes of it
+        others = asked(guard.shadow).treatments
+        differs = {c: t for c, t in others.items() if t is not decision.treatments.get(c)}
+        return replace(decision, shadow=MappingProxyType(differs))
+    return decision
 
 
 def strictest(decisions: Sequence[Decision], *, endpoint: str) -> Decision:
@@ -431,6 +449,7 @@ def strictest(decisions: Sequence[Decision], *, endpoint: str) -> Decision:
         digest=decisions[0].digest if decisions else "",
         judged=tuple(one for d in decisions for one in d.judged),
         local=decisions[0].local if decisions else "",
+        shadow=MappingProxyType({c: t for d in decisions for c, t in d.shadow.items()}),
         errors=tuple(sorted({e for d in decisions for e in d.errors})),
     )
 

@@ -50,14 +50,17 @@ _threads = threading.local()
 
 
 def prove_thread(built: Built) -> None:
-    """Makes sure that the policy engine can deny on this thread, once per thread.
+    """Makes sure that the policy engine can deny on this thread, once per thread and policies.
 
     The engine's depth limit depends on the stack it runs on; where that is too small, it skips
     rules. Raises PolicyUnavailable.
     """
-    if not getattr(_threads, "proven", False):
-        selftest(built.deployment.guard.policies)
-        _threads.proven = True
+    now = built.live.now
+    for deployment in filter(None, (now.stable, now.candidate)):
+        policies = deployment.guard.policies
+        if policies.digest not in getattr(_threads, "proven", ()):
+            selftest(policies)
+            _threads.proven = (*getattr(_threads, "proven", ())[-7:], policies.digest)
 
 
 def open_exchange(
@@ -72,7 +75,7 @@ def open_exchange(
     """Gives a new exchange, and the refusal of a request to `path` whose headers are wrong."""
     context, refusal = _who(built, app, headers, path)
     exchange = Exchange(
-        built.deployment,
+        built.live.deployment(context.conversation),
         door=door,
         context=context,
         # What callers name is in `vaults`; this one ends with the exchange.
@@ -94,7 +97,7 @@ def open_session(
     """
     context, refusal = _who(built, app, headers, path)
     session = Session(
-        built.deployment,
+        built.live.deployment(context.conversation),
         path=path,
         protocol=protocol,
         context=context,

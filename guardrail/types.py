@@ -159,7 +159,8 @@ class Decision:
     """What may happen to each category at one endpoint, and which policies said so.
 
     `judged` are the endpoints that were asked about, of which it is the strictest, and `local` the
-    one that may have the request instead; ids. `errors` holds classes of error (`PolicyEvaluation`,
+    one that may have the request instead; ids. `shadow` are the treatments that shadow policies
+    would have given otherwise. `errors` holds classes of error (`PolicyEvaluation`,
     `Timeout`), never their texts, because an engine's error text may quote the data it failed on.
     """
 
@@ -172,6 +173,7 @@ class Decision:
     digest: str = ""
     judged: tuple[str, ...] = ()
     local: str = ""
+    shadow: Mapping[Category, Treatment] = field(default_factory=lambda: MappingProxyType({}))
     errors: tuple[str, ...] = ()
 
     @property
@@ -204,6 +206,7 @@ class AuditEvent:
     What the policies were asked is there too, quantised as they know it, so that others may be
     asked the same: `consents`, `filings` and `age`, `found` and `confidences` by category, `judged`
     and `local` as in a `Decision`, `unalterable` categories, and whether anything was `injected`.
+    `shadow` holds the treatments that shadow policies would have given otherwise.
     """
 
     id: str
@@ -232,6 +235,7 @@ class AuditEvent:
     local: str = ""
     unalterable: tuple[str, ...] = ()
     injected: bool = False
+    shadow: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     policies: tuple[str, ...] = ()
     policy_digest: str = ""
     code: str = ""

@@ -16,6 +16,7 @@ from guardrail.audit.log import AuditLog
 from guardrail.config import Built, Upstream, load_config
 from guardrail.context import App
 from guardrail.exchange import Deployment, Limits
+from guardrail.live import Live
 from guardrail.transform.vaults import Vaults
 from guardrail.types import AuditEvent
 
@@ -72,6 +73,7 @@ def assemble(
     )
     known = deployed or deployment(limits=limits)
     return Built(
+        live=Live(known),
         config=config,
         deployment=known,
         audit=AuditLog(ledger, timeout_s=5),

@@ -98,14 +98,23 @@ class Gateway:
 
     async def _healthz(self, send: Send) -> None:
         healthy = self._built.audit.healthy
-        policies = self._built.deployment.guard.policies
+        now = self._built.live.now
+        policies = now.stable.guard.policies
+        candidate = now.candidate.guard.policies.digest if now.candidate else None
+        shadow = now.stable.guard.shadow
         await _send_json(
             send,
             200 if healthy else 503,
             {
-                "status": "ok" if healthy else "degraded",
+                "status": "ok" if healthy and not now.problems else "degraded",
                 "audit": "ok" if healthy else "unavailable",
+                "policies": "degraded" if now.problems else "ok",
+                "policy_problems": len(now.problems),
                 "policy_digest": policies.digest,
+                "policies_since": now.since.isoformat(timespec="seconds"),
+                "candidate_digest": candidate,
+                "candidate_share": now.rollout.share,
+                "shadow_digest": shadow.digest if shadow else None,
                 "regions": list(policies.regions.ids),
             },
         )

@@ -105,6 +105,7 @@ _FORMS: Mapping[str, _Form] = {
     "local": _IDENTIFIER,
     "unalterable": _each(_WORD),
     "injected": lambda value: value is True,
+    "shadow": _pairs(_WORD, _TREATMENT),
     "policies": _each(_IDENTIFIER),
     "policy_digest": _matches(r"([a-z0-9]{1,16}:)?[0-9a-f]{8,128}"),
     "code": _WORD,

@@ -51,7 +51,11 @@ async def test_an_endpoint_that_cannot_be_reached_is_a_bad_gateway(
 async def test_health_is_told_to_anybody_and_holds_no_secret(gateway: Gateway) -> None:
     answer = await call(gateway, method="GET", path="/healthz", headers=[])
     assert answer.status == 200
-    assert answer.json.keys() == {"status", "audit", "policy_digest", "regions"}
+    assert answer.json.keys() == {
+        *("status", "audit", "regions", "policies", "policy_digest", "policies_since"),
+        *("policy_problems", "candidate_digest", "candidate_share", "shadow_digest"),
+    }
+    assert (answer.json["policies"], answer.json["policy_problems"]) == ("ok", 0)
     assert answer.json["status"] == "ok"
     assert KEY.encode() not in answer.body
 

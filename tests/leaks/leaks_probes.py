@@ -22,6 +22,7 @@ from leaks_world import CHAT, PLANTED, Seen, ask, built, pass_through, usual
 from guardrail.config import Built, default_directory
 from guardrail.detection.engine import RuleDetector
 from guardrail.errors import DetectorUnavailable
+from guardrail.live import Live
 from guardrail.types import Finding, TextUnit
 
 PIECE = 5
@@ -99,7 +100,8 @@ def broken() -> Built:
     guard = replace(
         found.deployment.guard, detector=RuleDetector(rules=(), recognizers=[_Broken()])
     )
-    return replace(found, deployment=replace(found.deployment, guard=guard))
+    deployment = replace(found.deployment, guard=guard)
+    return replace(found, deployment=deployment, live=Live(deployment))
 
 
 class _Broken:

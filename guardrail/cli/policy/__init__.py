@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from guardrail.cli.policy import check, replay, retention, schema
+from guardrail.cli.policy import check, replay, retention, rollout, schema
 from guardrail.cli.terminal import POLICY_CODES as CODES
 
 policy = typer.Typer(
@@ -16,3 +16,4 @@ policy.command("check", epilog=CODES)(check.check)
 policy.command("schema", epilog=CODES)(schema.schema)
 policy.command("replay", epilog=CODES)(replay.replay)
 policy.command("retention", epilog=CODES)(retention.retention)
+policy.add_typer(rollout.rollout, name="rollout")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from guardrail.audit.stores.sqlite import SqliteStore
+from guardrail.cli.policy.rollout import with_folder
 from guardrail.cli.stores import rehearsed
 from guardrail.cli.terminal import (
     DEFAULT,
@@ -26,7 +27,7 @@ from guardrail.cli.terminal import (
     told,
     write_json,
 )
-from guardrail.config import Config, PoliciesConfig, load_config
+from guardrail.config import load_config
 from guardrail.policy.replay import Change, Outcome, Replay
 from guardrail.types import AuditEvent
 
@@ -56,7 +57,7 @@ def replay(
     """
     with told(as_json=as_json):
         settings = load_config(file)
-        policies = rehearsed(_with(settings, directory))
+        policies = rehearsed(with_folder(settings, directory))
         path = settings.audit.path
         if not path.exists():
             fail(f"{path}: there is no audit log yet; `guardrail serve` makes it")
@@ -70,18 +71,6 @@ def replay(
         _show(replayed.outcome, seconds)
     if fail_on == "looser" and any(change.looser for change in replayed.outcome.changes):
         raise typer.Exit(Code.LOOSER)
-
-
-def _with(settings: Config, directory: Path) -> Config:
-    """The configuration with the policies and regions of another folder."""
-    named = {
-        name: PoliciesConfig(directory=directory / name)
-        for name in ("policies", "regions")
-        if (directory / name).is_dir()
-    }
-    if "policies" not in named:
-        fail(f"{directory}: no folder policies/ in it", code=Code.INVALID)
-    return settings.model_copy(update=named)
 
 
 def _run(replayed: Replay, store: SqliteStore, path: Path, last: int, *, quiet: bool) -> None:
