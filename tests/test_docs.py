@@ -18,7 +18,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "apps.<id>.detection": config.AppDetectionConfig,
     "endpoints.<id>": config.EndpointConfig,
     "policies": config.PoliciesConfig,
-    "regions": config.PoliciesConfig,
+    "regions": config.RegionsConfig,
     "detection": config.DetectionConfig,
     "output": config.OutputConfig,
     "pseudonyms": config.PseudonymsConfig,
