@@ -19,7 +19,6 @@ from guardrail.policy.vocabulary import PROCESS_LOCALLY, REIDENTIFY, SEND, SHOW
 from guardrail.taxonomy import UNKNOWN
 from guardrail.types import Category, Endpoint, Evidence, RequestContext, Treatment
 
-
 _FOUND = Evidence()
 
 
@@ -228,7 +227,7 @@ def _end(rungs: tuple[Rung, ...]) -> Treatment:
 # ── what would help ──────────────────────────────────────────────────────────────────────────────
 
 
-def explain(
+def explained(
     store: PolicyStore, question: Question, categories: tuple[Category, ...]
 ) -> tuple[Explanation, ...]:
     """How each category is treated, every law's rungs, and which single changes would be milder.
