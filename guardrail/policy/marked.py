@@ -23,7 +23,7 @@ MAX_DEPTH = 16
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
-_LISTED = 24
+_LISTED = 32
 """A message lists so many words at most; of more it names those that look alike."""
 
 

@@ -188,11 +188,11 @@ class _Reader:
             facts["origin"] = self._law.jurisdictions[0]
         if "origin" not in facts:
             self._say(line, "no `origin`, and the file is not named after a law; add one")
-        if not facts.setdefault("established", facts.get("origin")):
+        elif not facts.setdefault("established", facts["origin"]):
             self._say(line, "no `established`; say where the application's controller is")
         if facts.setdefault("app", USUAL_APP) not in self._world.apps:
             self._say(line, f"no `app`; {instead(USUAL_APP, self._world.apps)}")
-        for category in facts.get("because", {}).keys() - facts.get("expect", {}).keys():
+        for category in sorted(facts.get("because", {}).keys() - facts.get("expect", {}).keys()):
             self._say(line, f"because: `expect` says nothing of {category}; add it there")
 
     def _list(self, told: Marked) -> tuple[Marked, ...]:

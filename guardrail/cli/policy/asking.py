@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from math import isnan
 from pathlib import Path
 from typing import NoReturn
 
@@ -129,8 +128,6 @@ def _question(
     ):
         for word in words:
             _known(option, word, store.vocabulary[kind])
-    if facts.residual is not None and isnan(facts.residual):
-        _wrong("--residual", "a number such as 0.1")
     context = RequestContext(
         exchange="explained",
         principal=app,
