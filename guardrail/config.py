@@ -50,6 +50,8 @@ from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
 from guardrail.live import Folders, Live
 from guardrail.policy.loader import PolicyStore, load_policies
 from guardrail.policy.obligations import retention
+from guardrail.policy.scenarios import load_scenarios
+from guardrail.policy.trials import Stage
 from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
 from guardrail.regions import load_regions
 from guardrail.routing.routes import Route
@@ -175,7 +177,7 @@ class PoliciesConfig(_Table):
     """
 
     directory: Path | None = None
-    reload_s: float = Field(default=2.0, ge=0, le=3600)
+    reload_s: float = Field(default=1.0, ge=0, le=3600)
     shadow: Path | None = None
     rollout: Path | None = None
 
@@ -625,6 +627,7 @@ def build(config: Config) -> Built:
     def served(directory: Path, regions: Path) -> PolicyStore:
         store = policies_of(directory, regions)
         _check_output(replace(guard, policies=store), routes, apps)
+        _check_scenarios(directory / "tests", store)
         return store
 
     live = Live(deployment, replace(folders, load=served), loaded, every=config.policies.reload_s)
@@ -693,6 +696,22 @@ def _check_ttl(config: VaultsConfig, policies: PolicyStore, apps: Mapping[str, A
                 f"vaults.ttl: policy does not let originals of app {name!r} be kept {allowed}; "
                 "shorten it, or change the rules of `retain`"
             )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_scenarios(tests: Path, store: PolicyStore) -> None:
+    """Refuses policies that do not decide what the scenarios beside them expect."""
+    if not tests.is_dir():
+        return
+    world, scenarios = load_scenarios(tests, store)
+    stage = Stage(store, world)
+    problems = [
+        f"{scenario.place}: not what the policies decide: {scenario.title}; "
+        "`guardrail policy test` explains it"
+        for scenario in scenarios
+        if not stage.trial(scenario).passed
+    ]
     if problems:
         raise ConfigError(problems)
 

@@ -161,6 +161,26 @@ def test_a_broken_edit_changes_nothing_and_is_told(
     assert asked(built).treatment is Treatment.LOCAL
 
 
+def test_an_edit_that_breaks_a_scenario_changes_nothing(built: Built, folders: Path) -> None:
+    before = built.live.now.stable
+    tests = folders / "policies" / "tests"
+    tests.mkdir()
+    (tests / "world.yaml").write_text(
+        "apps: {general: {}}\nendpoints: {fr: {location: FR, agreements: [DPA]}}"
+    )
+    (tests / "eu.yaml").write_text(
+        "- {title: mail stays in the EEA in clear, endpoint: fr, expect: {contact: clear}}"
+    )
+    (folders / "policies" / "acme.cedar").write_text(STOP)
+    looked(built.live)
+    assert built.live.now.stable is before
+    (problem,) = built.live.now.problems
+    assert problem.startswith("policies/tests/eu.yaml:1: not what the policies decide")
+    (tests / "eu.yaml").write_text("- {title: it stays, endpoint: fr, expect: {contact: local}}")
+    looked(built.live)
+    assert asked(built).treatment is Treatment.LOCAL
+
+
 def test_what_is_gone_changes_nothing(built: Built, folders: Path) -> None:
     before = built.live.now.stable
     shutil.rmtree(folders / "policies")

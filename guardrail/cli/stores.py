@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from guardrail.config import AuditConfig, Config, VaultsConfig, build, load_config, ttl_of
+from guardrail.config import (
+    AuditConfig,
+    Config,
+    VaultsConfig,
+    build,
+    default_directory,
+    load_config,
+    ttl_of,
+)
 from guardrail.policy.loader import PolicyStore, load_policies
 from guardrail.regions import load_regions
 from guardrail.taxonomy import load_taxonomy
@@ -28,7 +36,7 @@ def policies_of(directory: Path | None, file: Path) -> PolicyStore:
 
     Raises: what `build` and `load_policies` raise.
     """
-    return _folder(directory) if directory else rehearsed(load_config(file))
+    return folder_policies(directory) if directory else rehearsed(load_config(file))
 
 
 def rehearsed(settings: Config) -> PolicyStore:
@@ -43,7 +51,11 @@ def rehearsed(settings: Config) -> PolicyStore:
             return built.deployment.guard.policies
 
 
-def _folder(directory: Path) -> PolicyStore:
+def folder_policies(directory: Path) -> PolicyStore:
+    """The policies of a folder, without apps and endpoints.
+
+    Raises: what `load_policies` raises.
+    """
     return load_policies(
         directory / "policies",
         regions=load_regions(directory / "regions"),
@@ -51,3 +63,13 @@ def _folder(directory: Path) -> PolicyStore:
         endpoints=(),
         principals=(),
     )
+
+
+def tests_of(directory: Path | None, file: Path) -> Path:
+    """Where the scenarios of the same policies are.
+
+    Raises: what `load_config` raises.
+    """
+    if directory:
+        return directory / "policies" / "tests"
+    return (load_config(file).policies.directory or default_directory("policies")) / "tests"

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -132,11 +132,7 @@ def load_policies(
     problems += faults
     if problems or schema is None:
         raise ConfigError(problems)
-    try:
-        world = entity_set(data, schema)
-    except ValueError as error:
-        raise ConfigError([f"{shape.name}: {error}"]) from None
-
+    world = _world(data, schema, shape.name)
     overlays = [one for stem in rules if stem not in (BASE, *regions.ids) for one in rules[stem]]
     laws = {EVERYWHERE: (*rules[BASE], *overlays)}
     laws |= {law: (*rules[BASE], *rules[law], *overlays) for law in regions.ids}
@@ -158,6 +154,38 @@ def load_policies(
     )
     selftest(store)
     return store
+
+
+def populated(
+    store: PolicyStore, *, endpoints: Sequence[Endpoint], principals: Sequence[Principal]
+) -> PolicyStore:
+    """The same policies, asked about other endpoints and applications.
+
+    Raises:
+        ConfigError: an endpoint or an application is not fit to be asked about.
+    """
+    problems = [
+        *check_endpoints(endpoints, store.regions),
+        *check_principals(principals, store.regions),
+        *check_words(store.meanings, endpoints, principals),
+    ]
+    if problems:
+        raise ConfigError(problems)
+    data = entities(store.regions, store.categories, endpoints, principals)
+    return replace(
+        store,
+        principals=MappingProxyType({principal.id: principal for principal in principals}),
+        endpoints=MappingProxyType({endpoint.id: endpoint for endpoint in endpoints}),
+        entities=_world(data, store.schema, SCHEMA),
+        memo=Memory(MEMO_SIZE),
+    )
+
+
+def _world(data: Sequence[Mapping[str, Any]], schema: Schema, name: str) -> Entities:
+    try:
+        return entity_set(data, schema)
+    except ValueError as error:
+        raise ConfigError([f"{name}: {error}"]) from None
 
 
 def selftest(store: PolicyStore) -> None:

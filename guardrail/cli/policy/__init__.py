@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import typer
 
-from guardrail.cli.policy import check, replay, retention, rollout, schema
+from guardrail.cli.policy import (
+    check,
+    explain,
+    replay,
+    retention,
+    rollout,
+    schema,
+    test,
+)
 from guardrail.cli.terminal import POLICY_CODES as CODES
 
 policy = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", epilog=CODES, help="Check the policies."
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    epilog=CODES,
+    help="Check, test, explain and try policies.",
 )
 """Every command about policies; each module here is one."""
 
 policy.command("check", epilog=CODES)(check.check)
+policy.command("test", epilog=CODES)(test.try_scenarios)
+policy.command("explain", epilog=CODES)(explain.explain)
 policy.command("schema", epilog=CODES)(schema.schema)
 policy.command("replay", epilog=CODES)(replay.replay)
 policy.command("retention", epilog=CODES)(retention.retention)
