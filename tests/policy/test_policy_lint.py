@@ -95,7 +95,7 @@ def forbid(condition: str) -> str:
     [
         ("1:1: [?] no @id; add one", '@title("t") forbid (principal, action, resource);'),
         ("1:1: [r] no @title; say", '@id("r") forbid (principal, action, resource);'),
-        ("1:1: [r] no @title; say", '@id("r") @title forbid (principal, action, resource);'),
+        ("1:10: [r] no @title; say", '@id("r") @title forbid (principal, action, resource);'),
         (
             "1:1: [a b] an @id is made",
             '@id("a b") @title("t") forbid (principal, action, resource);',
@@ -114,8 +114,8 @@ def forbid(condition: str) -> str:
             '@id("r") @title("t") forbid (principal == App::"crn", action, resource);',
         ),
         (
-            "1:75: [r] `like` cannot be analysed",
-            forbid('context.x like "a*"'),
+            "1:78: [r] `like` cannot be analysed",
+            forbid('context.day like "a*"'),
         ),
         (
             "1:66: [r] context.count is one of 1, 10, 100, 1000",
