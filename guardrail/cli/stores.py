@@ -9,9 +9,19 @@ from typing import Annotated
 
 import typer
 
-from guardrail.config import AuditConfig, Config, VaultsConfig, build, load_config
-from guardrail.policy.loader import PolicyStore, load_policies
-from guardrail.regions import load_regions
+from guardrail.config import (
+    AuditConfig,
+    Config,
+    VaultsConfig,
+    build,
+    default_directory,
+    drafted,
+    lacking,
+    load_config,
+)
+from guardrail.policy.facts import Need
+from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
+from guardrail.regions import Regions, load_regions
 from guardrail.taxonomy import load_taxonomy
 
 Directory = Annotated[
@@ -29,6 +39,39 @@ def policies_of(directory: Path | None, file: Path) -> PolicyStore:
     Raises: what `build` and `load_policies` raise.
     """
     return _folder(directory) if directory else rehearsed(load_config(file))
+
+
+def folders_of(directory: Path | None, file: Path) -> tuple[Path, Path]:
+    """The folders of policies and of regions that `policies_of` reads.
+
+    Raises: what `load_config` raises.
+    """
+    if directory:
+        return directory / "policies", directory / "regions"
+    settings = load_config(file)
+    return (
+        settings.policies.directory or default_directory("policies"),
+        settings.regions.directory or default_directory("regions"),
+    )
+
+
+def draft_of(directory: Path | None, file: Path) -> tuple[Draft, Regions, frozenset[Need]]:
+    """The policies as they are written, the regions, and what a configuration lacks for facts.
+
+    Raises: what `load_config`, `load_regions` and `drafted` raise.
+    """
+    if not directory:
+        settings = load_config(file)
+        return *drafted(settings), lacking(settings)
+    regions = load_regions(directory / "regions")
+    draft = draft_policies(
+        directory / "policies",
+        regions=regions,
+        taxonomy=load_taxonomy(),
+        endpoints=(),
+        principals=(),
+    )
+    return draft, regions, frozenset()
 
 
 def rehearsed(settings: Config) -> PolicyStore:

@@ -28,6 +28,7 @@ from cedarpy import (
     Entities,
     PolicySet,
     Schema,
+    format_policies,
     is_authorized,
     policies_to_json_str,
     validate_policies,
@@ -308,6 +309,20 @@ def _parse_error(text: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def comments(text: str) -> list[re.Match[str]]:
+    """The comments of a text that `guard` has passed, in order."""
+    return [token for token in _TOKEN.finditer(text) if token.lastgroup == "comment"]
+
+
+def reformat(text: str, *, width: int) -> str:
+    """A text that `guard` has passed, as Cedar's formatter writes it.
+
+    Raises:
+        ValueError: it cannot be formatted.
+    """
+    return str(format_policies(text, width, 2))
 
 
 def parse_schema(source: Source, generated: str = "") -> tuple[Schema | None, list[Problem]]:

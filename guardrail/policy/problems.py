@@ -80,6 +80,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "never-applies": _later("The conditions of the rule can never hold.", "error"),
         "inseparable-facts": _later("Facts are compared to each other, or reckoned with."),
         "unsupplied-fact": _later("This deployment never supplies the fact."),
+        "unformattable": _later("The formatter cannot format the file.", "error"),
         # What time does to rules.
         "expired": _later("The rule no longer applies."),
         "expires-soon": _later("The rule will soon no longer apply."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from guardrail.cli.policy import check, replay, schema
+from guardrail.cli.policy import check, lint, replay, schema
 from guardrail.cli.terminal import POLICY_CODES as CODES
 
 policy = typer.Typer(
@@ -13,5 +13,6 @@ policy = typer.Typer(
 """Every command about policies; each module here is one."""
 
 policy.command("check", epilog=CODES)(check.check)
+policy.command("lint", epilog=CODES)(lint.lint)
 policy.command("schema", epilog=CODES)(schema.schema)
 policy.command("replay", epilog=CODES)(replay.replay)
