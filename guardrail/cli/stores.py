@@ -19,6 +19,7 @@ from guardrail.config import (
     lacking,
     load_config,
 )
+from guardrail.errors import ConfigError
 from guardrail.policy.facts import Need
 from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
 from guardrail.regions import Regions, load_regions
@@ -53,6 +54,22 @@ def folders_of(directory: Path | None, file: Path) -> tuple[Path, Path]:
         settings.policies.directory or default_directory("policies"),
         settings.regions.directory or default_directory("regions"),
     )
+
+
+def edited_folders(directory: Path | None, file: Path) -> tuple[Path, Path]:
+    """The folders of policies and of regions that a command may write to.
+
+    Raises:
+        ConfigError: the policies would be those that guardrail ships, or there is no such folder.
+    """
+    policies, regions = folders_of(directory, file)
+    if not directory and policies == default_directory("policies"):
+        raise ConfigError(
+            [f"{file}: names no policies of its own; `guardrail init` copies those it ships"]
+        )
+    if not policies.is_dir():
+        raise ConfigError([f"{policies}: no such folder; name one with policies/ and regions/"])
+    return policies, regions
 
 
 def draft_of(directory: Path | None, file: Path) -> tuple[Draft, Regions, frozenset[Need]]:

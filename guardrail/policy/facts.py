@@ -249,8 +249,8 @@ _HEAD = """\
 # Facts
 
 What a rule may ask, where the answer comes from, and what it is worth. A rule is worth no more than
-the facts it tests. Written by `scripts/facts` from `guardrail/policy/facts.py`; `guardrail policy
-schema` prints the same as Cedar's schema.
+the facts it tests. Written by `scripts/policy-docs` from `guardrail/policy/facts.py`; `guardrail
+policy schema` prints the same as Cedar's schema.
 
 Beside these attributes a rule's scope names who asks (`principal == App::"crm"`, `principal in
 Tenant::"acme"`), what would be done (`action in Action::"send"`), and where data would go

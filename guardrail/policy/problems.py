@@ -155,6 +155,47 @@ VALIDATION: Mends = (
 )
 
 
+_HEAD = """\
+# What can be wrong with policies
+
+Every problem is told with file, line, column, the rule, a code and how to mend it. Codes never
+change. Written by `scripts/policy-docs` from `guardrail/policy/problems.py`.
+
+`guardrail policy check` tells what keeps a set from loading: a gateway does not start with it, and a
+running one keeps the set it has. Such a rule would not do what it says, and nobody would notice, or
+it would let out what nobody thought of. `guardrail policy lint` tells the rest beside it: a set with
+it is as safe as its rules, and people would stumble over how they are written. Time alone never keeps
+a set from loading, so an old profile is an error of lint and no more.
+
+A comment on the line before a rule, or before the line that a problem names, ignores one code there.
+It must give a reason, and cannot ignore what keeps a set from loading:
+
+```cedar
+// guardrail: ignore expires-soon the DPO decides on 15 January, LEGAL-12
+```
+
+`lint` exits with 3 on errors, and on warnings with 0, or with 1 if `--strict` is given.
+"""
+
+
+def problems_page() -> str:
+    """The text of docs/policy-problems.md.
+
+    >>> print(problems_page().splitlines()[0])
+    # What can be wrong with policies
+    """
+    lines = [_HEAD]
+    for title, stops in (("What keeps a set from loading", True), ("What lint tells", False)):
+        lines += [f"## {title}", "", "| code | severity | about |", "|---|---|---|"]
+        lines += [
+            f"| `{code}` | {kind.severity} | {kind.about} |"
+            for code, kind in KINDS.items()
+            if kind.stops is stops
+        ]
+        lines += [""]
+    return "\n".join(lines)
+
+
 def explained(message: str, mends: Mends) -> tuple[str, str]:
     """The code of a message of the engine, and how to mend it."""
     for pattern, code, mend in mends:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from guardrail.cli.policy import check, lint, replay, schema
+from guardrail.cli.policy import check, fmt, lint, new, replay, schema
 from guardrail.cli.terminal import POLICY_CODES as CODES
 
 policy = typer.Typer(
@@ -14,5 +14,7 @@ policy = typer.Typer(
 
 policy.command("check", epilog=CODES)(check.check)
 policy.command("lint", epilog=CODES)(lint.lint)
+policy.command("fmt", epilog=CODES)(fmt.fmt)
+policy.command("new", epilog=CODES)(new.new)
 policy.command("schema", epilog=CODES)(schema.schema)
 policy.command("replay", epilog=CODES)(replay.replay)
