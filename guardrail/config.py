@@ -48,12 +48,13 @@ from guardrail.exchange import Deployment, Limits
 from guardrail.extraction.reader import build_reader
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
 from guardrail.live import Folders, Live
-from guardrail.policy.loader import PolicyStore, load_policies
+from guardrail.policy.facts import Need
+from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
 from guardrail.policy.obligations import retention
 from guardrail.policy.scenarios import load_scenarios
 from guardrail.policy.trials import Stage
 from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
-from guardrail.regions import load_regions
+from guardrail.regions import Regions, load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import Taxonomy, load_taxonomy
 from guardrail.transform.sentences import HOLD, OVERLAP
@@ -563,6 +564,32 @@ class Built:
         self.live.close()
         self.audit.close()
         self.vaults.close()
+
+
+def drafted(config: Config) -> tuple[Draft, Regions]:
+    """Gives the policies of a configuration as they are written, and the regions they speak of.
+
+    Raises:
+        ConfigError: the regions cannot be loaded, or `[detection]` adds what it may not.
+    """
+    regions = load_regions(config.regions.directory or default_directory("regions"))
+    draft = draft_policies(
+        config.policies.directory or default_directory("policies"),
+        regions=regions,
+        taxonomy=configured_taxonomy(config.detection),
+        endpoints=[_route(name, one).endpoint for name, one in config.endpoints.items()],
+        principals=[_app(name, one).principal for name, one in config.apps.items()],
+    )
+    return draft, regions
+
+
+def lacking(config: Config) -> frozenset[Need]:
+    """Gives what the configuration lacks to supply every fact that policies may ask for."""
+    needs: list[tuple[Need, bool]] = [
+        ("trusted-headers", any(app.trust_headers for app in config.apps.values())),
+        ("names-model", "builtin" in config.detection.names),
+    ]
+    return frozenset(need for need, met in needs if not met)
 
 
 def build(config: Config) -> Built:

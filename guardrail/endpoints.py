@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from guardrail.problems import Problem
 from guardrail.types import Endpoint
 
 MAX_SOVEREIGNTY = 4
@@ -19,45 +20,50 @@ class Places(Protocol):
         ...
 
 
-def check_endpoints(endpoints: Sequence[Endpoint], regions: Places) -> list[str]:
+def check_endpoints(endpoints: Sequence[Endpoint], regions: Places) -> list[Problem]:
     """Problems of configured endpoints, as `endpoints.<id>.<field>: what is wrong and how to mend`.
 
     An endpoint processes in exactly one place, because Cedar's `resource in Jurisdiction::"DE"`
     holds as soon as any one of several places is in Germany.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
+
+    def say(message: str, code: str = "bad-endpoint") -> None:
+        problems.append(Problem(code=code, message=message))
+
     seen: set[str] = set()
     for index, endpoint in enumerate(endpoints):
         path = f"endpoints.{endpoint.id or index}"
         if not endpoint.id:
-            problems.append(f"{path}.id: empty; give the endpoint a name")
+            say(f"{path}.id: empty; give the endpoint a name")
         elif endpoint.id in seen:
-            problems.append(f"{path}.id: used twice; give each endpoint its own name")
+            say(f"{path}.id: used twice; give each endpoint its own name")
         seen.add(endpoint.id)
         if not endpoint.provider:
-            problems.append(f"{path}.provider: empty; say who operates it")
+            say(f"{path}.provider: empty; say who operates it")
         location: object = endpoint.location  # configuration may hold what its type forbids
         if (
             not isinstance(location, str)
             or not location.isprintable()
             or set(location) & set(", ;|")
         ):
-            problems.append(
+            say(
                 f"{path}.location: an endpoint processes in exactly one place; "
-                "declare one endpoint per place"
+                "declare one endpoint per place",
+                "several-locations",
             )
         elif not location:
-            problems.append(f"{path}.location: empty; say where it processes, such as DE")
+            say(f"{path}.location: empty; say where it processes, such as DE")
         elif not regions.known(location):
-            problems.append(
+            say(
                 f"{path}.location: no place {location!r}; write an ISO 3166-1 code such as DE or "
                 "GB, or declare the place under [groups] of a region file"
             )
         if endpoint.controlled_by and not regions.known(endpoint.controlled_by):
-            problems.append(
+            say(
                 f"{path}.controlled_by: no place {endpoint.controlled_by!r}; write the ISO 3166-1 "
                 "code of the country whose company controls the provider"
             )
         if not 0 <= endpoint.sovereignty <= MAX_SOVEREIGNTY:
-            problems.append(f"{path}.sovereignty: a class is 1 to {MAX_SOVEREIGNTY}, or 0 for none")
+            say(f"{path}.sovereignty: a class is 1 to {MAX_SOVEREIGNTY}, or 0 for none")
     return problems

@@ -18,20 +18,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
+from guardrail.problems import Problem
+
 
 class GuardrailError(Exception):
     """Base of every error that guardrail raises."""
 
 
 class ConfigError(GuardrailError):
-    """What is configured cannot be used. `problems` lists every fault, one line each, by path."""
+    """What is configured cannot be used.
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+    `problems` lists every fault, one line each, by path; `details` the same as data. What is given
+    as a line alone has the code `configuration`.
+    """
+
+    def __init__(self, problems: Iterable[str | Problem]) -> None:
+        self.details = tuple(
+            Problem(code="configuration", message=one) if isinstance(one, str) else one
+            for one in problems
+        )
+        self.problems = tuple(map(str, self.details))
         super().__init__("\n".join(self.problems))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
-        return type(self), (self.problems,)
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.details,)
 
 
 class Refusal(GuardrailError):

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from guardrail.errors import ConfigError
+from guardrail.problems import Problem, toml_place, toml_problem
 
 COUNTRIES: frozenset[str] = frozenset(
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR "
@@ -84,14 +85,21 @@ class Regions:
     """Every loaded region and the places they know.
 
     `parents` maps each known place to the groups that directly contain it. `digest` identifies the
-    files' bytes (SHA-256, hex).
+    files' bytes (SHA-256, hex). `texts` holds each region's file: what problems call it, its text.
     """
 
     ids: tuple[str, ...]
     regions: Mapping[str, Region]
     digest: str
     parents: Mapping[str, tuple[str, ...]] = field(repr=False)
+    texts: Mapping[str, tuple[str, str]] = field(repr=False)
     _covered_by: Mapping[str, frozenset[str]] = field(repr=False)
+
+    def problem(
+        self, region: str, code: str, message: str, path: Sequence[str], value: str = ""
+    ) -> Problem:
+        """A problem of a region's file, where a key stands, or a value of it."""
+        return _problem(*self.texts[region], code, message, path, value)
 
     def known(self, jurisdiction: str) -> bool:
         """Tells whether this is an ISO 3166-1 code or a place that a region file declares."""
@@ -113,38 +121,32 @@ def load_regions(directory: Path) -> Regions:
     """Gives the regions of every `*.toml` file in a directory, checked against one another.
 
     Raises:
-        ConfigError: anything is wrong, one problem a line as `file: path: what and how to mend`.
+        ConfigError: anything is wrong, each as `file:line:column: path: what and how to mend`.
     """
     files = sorted(directory.glob("*.toml"))
     if not files:
         raise ConfigError([f"{directory.name}: no region files; add one such as eu.toml"])
-    problems: list[str] = []
-    profiles: list[tuple[str, Region]] = []
+    problems: list[Problem] = []
+    profiles: list[_Profile] = []
     digest = hashlib.sha256()
     for file in files:
-        name = f"{directory.name}/{file.name}"
         content = file.read_bytes()
         digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
-        try:
-            region = Region.model_validate(_tuples(tomllib.loads(content.decode())))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            problems.append(f"{name}: not a TOML file: {error}")
-        except ValidationError as error:
-            problems.extend(f"{name}: {fault}" for fault in _faults(error))
-        else:
-            if region.id != file.stem:
-                problems.append(f"{name}: id: is {region.id!r}; name the file {region.id}.toml")
-            profiles.append((name, region))
+        profile, faults = _read(f"{directory.name}/{file.name}", file.stem, content)
+        profiles += [profile] if profile else []
+        problems += faults
     parents, faults = _hierarchy(profiles)
-    problems += faults
+    if len(profiles) == len(files):  # else places may be unknown for want of the file they are in
+        problems += faults
     if problems:
         raise ConfigError(problems)
-    regions = {region.id: region for _, region in profiles}
+    regions = {one.region.id: one.region for one in profiles}
     return Regions(
         ids=tuple(sorted(regions)),
         regions=MappingProxyType(regions),
         digest=digest.hexdigest(),
         parents=MappingProxyType(parents),
+        texts=MappingProxyType({one.region.id: (one.name, one.text) for one in profiles}),
         _covered_by=MappingProxyType(
             {
                 place: frozenset(
@@ -188,49 +190,94 @@ def _tuples(value: object) -> object:
     return value
 
 
-def _faults(error: ValidationError) -> list[str]:
+class _Profile(NamedTuple):
+    """A region, and the file that it is read from."""
+
+    name: str
+    text: str
+    region: Region
+
+    def problem(self, code: str, message: str, path: Sequence[str], value: str = "") -> Problem:
+        return _problem(self.name, self.text, code, message, path, value)
+
+
+def _problem(
+    name: str, text: str, code: str, message: str, path: Sequence[str], value: str = ""
+) -> Problem:
+    line, column = toml_place(text, path, value)
+    return Problem(file=name, line=line, column=column, code=code, message=message)
+
+
+def _read(name: str, stem: str, content: bytes) -> tuple[_Profile | None, list[Problem]]:
+    """One profile, if there is one, and what is wrong with its file."""
+    text = content.decode(errors="replace")
+    try:
+        region = Region.model_validate(_tuples(tomllib.loads(content.decode())))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return None, [toml_problem(name, text, error)]
+    except ValidationError as error:
+        return None, list(_faults(name, text, error))
+    profile = _Profile(name, text, region)
+    if region.id == stem:
+        return profile, []
+    said = f"id: is {region.id!r}; name the file {region.id}.toml"
+    return profile, [profile.problem("bad-profile", said, ("id",))]
+
+
+def _faults(name: str, text: str, error: ValidationError) -> Iterator[Problem]:
     mends = {
         "extra_forbidden": f"unknown key; use one of {', '.join(sorted(Region.model_fields))}",
         "missing": "missing; add it",
     }
-    return [
-        f"{'.'.join(str(part) for part in fault['loc'])}: "
-        + mends.get(fault["type"], f"{fault['msg']}; correct the value")
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        path = [str(part) for part in fault["loc"]]
+        keys = [part for part in path if not part.isdecimal() and part != "[key]"]
+        said = mends.get(fault["type"], f"{fault['msg']}; correct the value")
+        yield _problem(name, text, "bad-profile", f"{'.'.join(path)}: {said}", keys)
 
 
 def _hierarchy(
-    profiles: Sequence[tuple[str, Region]],
-) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    profiles: Sequence[_Profile],
+) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """Direct groups of every place, and what is wrong with the places that the profiles name."""
-    problems: list[str] = []
+    problems: list[Problem] = []
     declared: dict[str, str] = {}
     groups: dict[str, list[str]] = {country: [] for country in COUNTRIES}
-    for name, region in profiles:
-        for group in region.groups:
+    for profile in profiles:
+        for group in profile.region.groups:
             if group in declared:
-                where = declared[group]
-                problems.append(f"{name}: groups.{group}: declared in {where} too; keep one")
-            declared[group] = name
+                said = f"groups.{group}: declared in {declared[group]} too; keep one"
+                problems.append(profile.problem("bad-profile", said, ("groups", group)))
+            declared[group] = profile.name
             groups.setdefault(group, [])
-    for _, region in profiles:
-        for group, members in region.groups.items():
+    for profile in profiles:
+        for group, members in profile.region.groups.items():
             for member in members:
                 # A member such as US-CA exists by being declared part of something.
                 if member.partition("-")[0] in COUNTRIES or member in declared:
                     groups.setdefault(member, []).append(group)
-    for name, region in profiles:
-        lists = {f"groups.{group}": members for group, members in region.groups.items()}
-        lists |= {"jurisdictions": region.jurisdictions, "adequacy": region.adequacy}
+    for profile in profiles:
+        region = profile.region
+        lists: dict[tuple[str, ...], tuple[str, ...]]
+        lists = {("groups", group): members for group, members in region.groups.items()}
+        lists |= {("jurisdictions",): region.jurisdictions, ("adequacy",): region.adequacy}
         problems += [
-            f"{name}: {path}: no place {place!r}; {misnamed(place)}"
+            profile.problem(
+                "unknown-place",
+                f"{'.'.join(path)}: no place {place!r}; {misnamed(place)}",
+                path,
+                place,
+            )
             for path, places in lists.items()
             for place in places
             if place not in groups
         ]
         problems += [
-            f"{name}: groups.{group}: contains itself; remove it from what it contains"
+            profile.problem(
+                "bad-profile",
+                f"groups.{group}: contains itself; remove it from what it contains",
+                ("groups", group),
+            )
             for group in region.groups
             if any(group in within(outer, groups) for outer in groups[group])
         ]

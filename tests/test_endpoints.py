@@ -45,4 +45,4 @@ def test_good_endpoints_have_no_problem() -> None:
 )
 def test_problem_says_where_and_what(problem: str, endpoints: list[Endpoint]) -> None:
     (found,) = check_endpoints(endpoints, REGIONS)
-    assert found.startswith(problem)
+    assert str(found).startswith(problem)

@@ -127,33 +127,39 @@ def test_digest_changes_with_any_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("problem", "text"),
     [
-        ("regions/xx.toml: surprise: unknown key; use one of adequacy,", MINIMAL + "surprise = 1"),
-        ("regions/xx.toml: name: missing; add it", MINIMAL.replace("name", "# name")),
-        ("regions/xx.toml: child_age: Input should be a valid", MINIMAL.replace("16", '"16"')),
-        ("regions/xx.toml: dsar_days: Input should be", MINIMAL.replace("30", "0")),
-        ("regions/xx.toml: verify: Input should be a valid tuple", MINIMAL + 'verify = "all"'),
-        ("regions/xx.toml: certain.0: String should have", MINIMAL + 'certain = [""]'),
-        ("regions/xx.toml: not a TOML file: ", MINIMAL + "="),
-        ("regions/xx.toml: id: is 'yy'; name the file yy.toml", MINIMAL.replace("xx", "yy")),
         (
-            "regions/xx.toml: jurisdictions: no place 'UK'; write GB, the ISO 3166-1 code",
+            "regions/xx.toml:12:1: verify: Input should be a valid tuple",
+            MINIMAL + 'verify = "all"',
+        ),
+        ("regions/xx.toml:12:1: certain.0: String should have", MINIMAL + 'certain = [""]'),
+        (
+            "regions/xx.toml:12:1: surprise: unknown key; use one of adequacy,",
+            MINIMAL + "surprise = 1",
+        ),
+        ("regions/xx.toml: name: missing; add it", MINIMAL.replace("name", "# name")),
+        ("regions/xx.toml:6:1: child_age: Input should be a valid", MINIMAL.replace("16", '"16"')),
+        ("regions/xx.toml:7:1: dsar_days: Input should be", MINIMAL.replace("30", "0")),
+        ("regions/xx.toml:12:1: not a TOML file: ", MINIMAL + "="),
+        ("regions/xx.toml:2:1: id: is 'yy'; name the file yy.toml", MINIMAL.replace("xx", "yy")),
+        (
+            "regions/xx.toml:4:18: jurisdictions: no place 'UK'; write GB, the ISO 3166-1 code",
             MINIMAL.replace("CH", "UK"),
         ),
         (
-            "regions/xx.toml: adequacy: no place 'de'; write DE, in capitals",
+            "regions/xx.toml:12:13: adequacy: no place 'de'; write DE, in capitals",
             MINIMAL + 'adequacy = ["de"]',
         ),
         (
-            "regions/xx.toml: adequacy: no place 'EEA'; write an ISO 3166-1 code such as DE, or "
-            "declare it under [groups] of a region file",
+            "regions/xx.toml:12:13: adequacy: no place 'EEA'; write an ISO 3166-1 code such as DE, "
+            "or declare it under [groups] of a region file",
             MINIMAL + 'adequacy = ["EEA"]',
         ),
         (
-            "regions/xx.toml: groups.A1: contains itself; remove it from what it contains",
+            "regions/xx.toml:13:1: groups.A1: contains itself; remove it from what it contains",
             MINIMAL + '[groups]\nA1 = ["B1"]\nB1 = ["A1"]',
         ),
         (
-            "regions/xx.toml: groups.A1: no place 'B1'; write",
+            "regions/xx.toml:13:7: groups.A1: no place 'B1'; write",
             MINIMAL + '[groups]\nA1 = ["B1"]',
         ),
     ],
@@ -161,7 +167,7 @@ def test_digest_changes_with_any_byte(tmp_path: Path) -> None:
 def test_problem_names_file_and_path(tmp_path: Path, problem: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         region(tmp_path, text)
-    assert any(one.startswith(problem) for one in caught.value.problems)
+    assert any(one.startswith(problem) for one in caught.value.problems), caught.value.problems
 
 
 def test_group_is_declared_once(tmp_path: Path) -> None:
@@ -170,7 +176,7 @@ def test_group_is_declared_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         region(tmp_path, text.replace('"xx"', '"zz"'), name="zz")
     assert caught.value.problems == (
-        "regions/zz.toml: groups.BENELUX: declared in regions/xx.toml too; keep one",
+        "regions/zz.toml:13:1: groups.BENELUX: declared in regions/xx.toml too; keep one",
     )
 
 

@@ -15,11 +15,15 @@ from guardrail.config import (
     VaultsConfig,
     build,
     default_directory,
+    drafted,
+    lacking,
     load_config,
     ttl_of,
 )
-from guardrail.policy.loader import PolicyStore, load_policies
-from guardrail.regions import load_regions
+from guardrail.errors import ConfigError
+from guardrail.policy.facts import Need
+from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
+from guardrail.regions import Regions, load_regions
 from guardrail.taxonomy import load_taxonomy
 
 Directory = Annotated[
@@ -37,6 +41,55 @@ def policies_of(directory: Path | None, file: Path) -> PolicyStore:
     Raises: what `build` and `load_policies` raise.
     """
     return folder_policies(directory) if directory else rehearsed(load_config(file))
+
+
+def folders_of(directory: Path | None, file: Path) -> tuple[Path, Path]:
+    """The folders of policies and of regions that `policies_of` reads.
+
+    Raises: what `load_config` raises.
+    """
+    if directory:
+        return directory / "policies", directory / "regions"
+    settings = load_config(file)
+    return (
+        settings.policies.directory or default_directory("policies"),
+        settings.regions.directory or default_directory("regions"),
+    )
+
+
+def edited_folders(directory: Path | None, file: Path) -> tuple[Path, Path]:
+    """The folders of policies and of regions that a command may write to.
+
+    Raises:
+        ConfigError: the policies would be those that guardrail ships, or there is no such folder.
+    """
+    policies, regions = folders_of(directory, file)
+    if not directory and policies == default_directory("policies"):
+        raise ConfigError(
+            [f"{file}: names no policies of its own; `guardrail init` copies those it ships"]
+        )
+    if not policies.is_dir():
+        raise ConfigError([f"{policies}: no such folder; name one with policies/ and regions/"])
+    return policies, regions
+
+
+def draft_of(directory: Path | None, file: Path) -> tuple[Draft, Regions, frozenset[Need]]:
+    """The policies as they are written, the regions, and what a configuration lacks for facts.
+
+    Raises: what `load_config`, `load_regions` and `drafted` raise.
+    """
+    if not directory:
+        settings = load_config(file)
+        return *drafted(settings), lacking(settings)
+    regions = load_regions(directory / "regions")
+    draft = draft_policies(
+        directory / "policies",
+        regions=regions,
+        taxonomy=load_taxonomy(),
+        endpoints=(),
+        principals=(),
+    )
+    return draft, regions, frozenset()
 
 
 def rehearsed(settings: Config) -> PolicyStore:

@@ -28,10 +28,14 @@ from cedarpy import (
     Entities,
     PolicySet,
     Schema,
+    format_policies,
     is_authorized,
     policies_to_json_str,
     validate_policies,
 )
+
+from guardrail.policy.problems import SYNTAX, VALIDATION, explained
+from guardrail.problems import Problem
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -72,7 +76,7 @@ _UNEXPECTED = re.compile(r"unexpected token `(.+)`$", re.DOTALL)
 _NEXT = re.compile(r"\s*\S")
 _NAMED = re.compile(r"(?:`|'|: )([^`'\s]+)(?:`|'|$)")
 _ABOUT = re.compile(r"^for policy `policy\d+`[,:]? ")
-_PER_ACTION = re.compile(r' (?:in context )?for Action::"\w+"$')
+_PER_ACTION = re.compile(r' for Action::"\w+"')
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -90,10 +94,20 @@ class Source:
     name: str
     text: str = field(repr=False)
 
-    def place(self, offset: int) -> str:
-        """`file:line:column` of an offset; lines and columns count from one."""
-        line = self.text.count("\n", 0, offset) + 1
-        return f"{self.name}:{line}:{offset - self.text.rfind(chr(10), 0, offset)}"
+    def problem(self, offset: int, code: str, message: str, rule: str = "") -> Problem:
+        """A problem that stands at an offset; lines and columns count from one."""
+        return Problem(
+            file=self.name,
+            line=self.text.count("\n", 0, offset) + 1,
+            column=offset - self.text.rfind("\n", 0, offset),
+            code=code,
+            message=message,
+            rule=rule,
+        )
+
+    def whole(self, code: str, message: str) -> Problem:
+        """A problem of the file as a whole."""
+        return Problem(file=self.name, code=code, message=message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +124,20 @@ class Rule:
     @property
     def line(self) -> str:
         """`file:line` where the rule begins."""
-        return self.source.place(self.statement.offset).rpartition(":")[0]
+        return self.problem("", "").place.rpartition(":")[0]
 
-    def place(self, snippet: str = "") -> str:
-        """`file:line:column` of the first occurrence of a snippet; else of the rule's beginning."""
-        within = self.statement.text.find(snippet) if snippet else 0
-        return self.source.place(self.statement.offset + max(within, 0))
+    def problem(self, code: str, message: str, snippet: str = "", *, note: str = "") -> Problem:
+        """A problem where a snippet or an annotation first stands; else where the rule begins.
+
+        A snippet is looked for in what Cedar evaluates: in no comment and no annotation.
+        """
+        where = None
+        if note:
+            where = re.search(rf"@\s*{re.escape(note)}\b", self.statement.text)
+        elif snippet:
+            where = re.search(rf"(?<!\w){re.escape(snippet)}(?!\w)", _spoken(self.statement.text))
+        offset = self.statement.offset + (where.start() if where else 0)
+        return self.source.problem(offset, code, message, self.id or "?")
 
 
 class Answer(NamedTuple):
@@ -126,72 +148,87 @@ class Answer(NamedTuple):
     fault: Fault
 
 
-def guard(source: Source) -> list[str]:
+def _spoken(text: str) -> str:
+    """A text with comments and annotations blanked, every offset kept."""
+    return _TOKEN.sub(
+        lambda token: (
+            " " * len(token.group()) if token.lastgroup in ("comment", "note") else token.group()
+        ),
+        text,
+    )
+
+
+def guard(source: Source) -> list[Problem]:
     """Problems that must be mended before the text may reach the parser; none means it may.
 
     Linear in the text. Bounds: 1 MiB, brackets 64 deep, and `LIMITS` in each statement.
     """
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        return [f"{source.name}: larger than 1 MiB; split it into several files"]
+        return [source.whole("too-large", "larger than 1 MiB; split it into several files")]
     hidden = (
-        f"{source.place(offset)}: invisible character U+{ord(character):04X}; remove it"
+        source.problem(
+            offset, "invisible-character", f"invisible character U+{ord(character):04X}; remove it"
+        )
         for offset, character in enumerate(source.text)
         if character not in "\t\r\n" and unicodedata.category(character) in _HIDDEN
     )
     return list(islice(hidden, MAX_PROBLEMS)) or list(islice(_misshapen(source), MAX_PROBLEMS))
 
 
-def _misshapen(source: Source) -> Iterator[str]:
+def _misshapen(source: Source) -> Iterator[Problem]:
     """What is wrong with the shape of a text; stops where no more can be told."""
     opened: list[re.Match[str]] = []
     used = dict.fromkeys(LIMITS, 0)
     checked = 0
     for token in _TOKEN.finditer(source.text):
-        kind, word, place = token.lastgroup, token.group(), partial(source.place, token.start())
+        kind, word, say = token.lastgroup, token.group(), partial(source.problem, token.start())
         yield from _exotic(source, checked, token.start())
         checked = token.end() if kind in ("comment", "note") else token.start()
         if kind == "alien":
-            yield f"{place()}: `{word}` means nothing in a rule; text goes in double quotes"
+            yield say("syntax", f"`{word}` means nothing in a rule; text goes in double quotes")
             return
         if kind == "stray":
-            yield f"{place()}: the text that begins here is never closed"
+            yield say("syntax", 'the text that begins here is never closed; add a `"`')
             return
         if kind == "open":
             opened.append(token)
         elif kind == "close" and (not opened or opened.pop().group() != _PAIRS[word]):
-            yield f"{place()}: `{word}` closes nothing"
+            yield say("syntax", f"`{word}` closes nothing; remove it, or open a bracket before it")
             return
         elif kind == "end":
             if opened:
                 break
             used = dict.fromkeys(LIMITS, 0)
         if len(opened) > MAX_DEPTH:
-            yield f"{place()}: brackets nest deeper than {MAX_DEPTH}; write a simpler rule"
+            yield say("too-deep", f"brackets nest deeper than {MAX_DEPTH}; write a simpler rule")
             return
         if kind and kind in LIMITS:
             used[kind] += 1
             most, what = LIMITS[kind]
             if used[kind] > most:
-                yield f"{place()}: more than {most} {what} in one rule; split the rule"
+                yield say("too-deep", f"more than {most} {what} in one rule; split the rule")
                 return
     if opened:
         bracket = opened[-1]
-        yield f"{source.place(bracket.start())}: `{bracket.group()}` is never closed"
+        yield source.problem(
+            bracket.start(), "syntax", f"`{bracket.group()}` is never closed; close it before `;`"
+        )
     else:
         yield from _exotic(source, checked, len(source.text))
 
 
-def _exotic(source: Source, start: int, end: int) -> Iterator[str]:
+def _exotic(source: Source, start: int, end: int) -> Iterator[Problem]:
     """Letters outside ASCII where a rule speaks, which may look like the letters they are not."""
     if source.text.isascii():
         return
     for offset in range(start, end):
         letter = source.text[offset]
         if not letter.isascii():
-            yield (
-                f"{source.place(offset)}: U+{ord(letter):04X} "
-                f"({unicodedata.name(letter, 'unnamed')}) in a rule; rules are written in ASCII, "
-                "only comments and annotations may hold other letters"
+            yield source.problem(
+                offset,
+                "foreign-letter",
+                f"U+{ord(letter):04X} ({unicodedata.name(letter, 'unnamed')}) in a rule; rules are "
+                "written in ASCII, only comments and annotations may hold other letters",
             )
 
 
@@ -212,8 +249,8 @@ def _skip(text: str, offset: int) -> int:
     return blank.end() if blank else offset
 
 
-def parse(source: Source) -> tuple[list[Rule], list[str]]:
-    """The rules of a file and its problems, each as `file:line:column: what is wrong`."""
+def parse(source: Source) -> tuple[list[Rule], list[Problem]]:
+    """The rules of a file and its problems."""
     problems = guard(source)
     if problems:
         return [], problems
@@ -222,12 +259,13 @@ def parse(source: Source) -> tuple[list[Rule], list[str]]:
         error = _parse_error(statement.text)
         if error:
             offset = statement.offset + _locate(statement.text, error)
-            problems.append(f"{source.place(offset)}: {error}")
+            code, mend = explained(error, SYNTAX)
+            problems.append(source.problem(offset, code, f"{error}; {mend}"))
             continue
         tree = json.loads(policies_to_json_str(statement.text))
         if tree["templates"]:
-            place = source.place(statement.offset)
-            problems.append(f"{place}: templates are not used here; write the rule out")
+            said = "templates are not used here; write the rule out"
+            problems.append(source.problem(statement.offset, "template", said))
             continue
         for policy in tree["staticPolicies"].values():
             annotations = {key: value or "" for key, value in policy["annotations"].items()}
@@ -273,7 +311,21 @@ def _parse_error(text: str) -> str:
     return ""
 
 
-def parse_schema(source: Source, generated: str = "") -> tuple[Schema | None, list[str]]:
+def comments(text: str) -> list[re.Match[str]]:
+    """The comments of a text that `guard` has passed, in order."""
+    return [token for token in _TOKEN.finditer(text) if token.lastgroup == "comment"]
+
+
+def reformat(text: str, *, width: int) -> str:
+    """A text that `guard` has passed, as Cedar's formatter writes it.
+
+    Raises:
+        ValueError: it cannot be formatted.
+    """
+    return str(format_policies(text, width, 2))
+
+
+def parse_schema(source: Source, generated: str = "") -> tuple[Schema | None, list[Problem]]:
     """The handle of a schema, made of what people wrote and what data says; or problems."""
     problems = guard(source)
     if problems:
@@ -281,23 +333,29 @@ def parse_schema(source: Source, generated: str = "") -> tuple[Schema | None, li
     try:
         return Schema.from_str(f"{source.text}\n{generated}"), []
     except ValueError as error:
-        return None, [f"{source.name}: {error}"]
+        said = f"{error}; restore the schema that guardrail ships"
+        return None, [source.whole("bad-schema", said)]
 
 
-def validate(rule: Rule, schema: Schema) -> list[str]:
-    """What strict validation says against one rule, with its place and id."""
+def validate(rule: Rule, schema: Schema) -> list[Problem]:
+    """What strict validation says against one rule."""
     found = validate_policies(rule.statement.text, schema)
     messages = [_PER_ACTION.sub("", _ABOUT.sub("", error.error)) for error in found.errors]
     try:
         policy_set([rule])
     except ValueError:  # its JSON form nests deeper than the engine reads back
-        messages.append("nests too deep; write a simpler rule")
+        return [rule.problem("too-deep", "nests too deep; write a simpler rule")]
     if not found.validation_passed:
         messages = messages or ["does not fit the schema"]
+    told = dict.fromkeys(messages)  # the engine says it again for each action
     problems = []
-    for message in dict.fromkeys(messages):  # the engine says it again for each action
+    for message in told:
+        code, mend = explained(message, VALIDATION)
+        if code == "no-question" and len(told) > 1:
+            continue  # only what follows from the others
         quoted = _QUOTED.search(message)
-        problems.append(f"{rule.place(quoted.group(1) if quoted else '')}: [{rule.id}] {message}")
+        snippet = quoted.group(1) if quoted else ""
+        problems.append(rule.problem(code, f"{message}; {mend}", snippet))
     return problems
 
 

@@ -9,16 +9,22 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from guardrail.policy.questions import uid
+from guardrail.problems import Problem
 from guardrail.regions import Regions, misnamed
 from guardrail.taxonomy import PERSONAL
 from guardrail.types import Category, Endpoint, Principal
 
 
-def check_classes(regions: Regions, categories: frozenset[Category]) -> list[str]:
+def check_classes(regions: Regions, categories: frozenset[Category]) -> list[Problem]:
     """Problems of the regions' classes: categories that do not exist."""
     return [
-        f"regions/{region.id}.toml: classes.{name}: no category {category!r}; "
-        f"use one of {', '.join(sorted(PERSONAL))}"
+        regions.problem(
+            region.id,
+            "unknown-category",
+            f"classes.{name}: no category {category!r}; use one of {', '.join(sorted(PERSONAL))}",
+            ("classes", name),
+            category,
+        )
         for region in regions.regions.values()
         for name, members in region.classes.items()
         for category in members
@@ -30,7 +36,7 @@ def check_words(
     words: Mapping[str, Collection[str]],
     endpoints: Sequence[Endpoint],
     principals: Sequence[Principal],
-) -> list[str]:
+) -> list[Problem]:
     """Problems of words that endpoints and principals use, and the vocabularies lack."""
     used = [
         *(
@@ -41,13 +47,16 @@ def check_words(
         *((f"principals.{one.id}.sector", "sector", one.sector) for one in principals),
     ]
     return [
-        f"{path}: no {kind} {word!r}; use one of {', '.join(sorted(words[kind]))}"
+        Problem(
+            code="unknown-word",
+            message=f"{path}: no {kind} {word!r}; use one of {', '.join(sorted(words[kind]))}",
+        )
         for path, kind, word in used
         if word not in words[kind]
     ]
 
 
-def check_principals(principals: Sequence[Principal], regions: Regions) -> list[str]:
+def check_principals(principals: Sequence[Principal], regions: Regions) -> list[Problem]:
     """Problems of principals: without a name of their own, or established nowhere."""
     problems: list[str] = []
     seen: set[str] = set()
@@ -62,7 +71,7 @@ def check_principals(principals: Sequence[Principal], regions: Regions) -> list[
                 f"principals.{principal.id}.establishment: no place "
                 f"{principal.establishment!r}; {misnamed(principal.establishment)}"
             )
-    return problems
+    return [Problem(code="bad-principal", message=message) for message in problems]
 
 
 def entities(

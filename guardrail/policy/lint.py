@@ -2,59 +2,101 @@
 
 The validator knows types, not data: a rule about `Category::"eu/specail"` is valid and never
 applies. And it knows nothing of what a permit risks: one that does not name the category lets out
-data of kinds that nobody has thought of.
+data of kinds that nobody has thought of. What is found here keeps a set from loading.
 """
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import date
+from difflib import get_close_matches
 from typing import Any
 
 from guardrail.policy.cedar import Rule
-from guardrail.policy.vocabulary import AGES, CONFIDENCES, COUNTS, DAYS, STAYING
+from guardrail.policy.facts import FACTS, Fact
+from guardrail.policy.trees import (
+    COMPARISONS,
+    actions,
+    attribute,
+    conjuncts,
+    is_literal,
+    kinds,
+    names_category,
+    nodes,
+    tested,
+    value,
+)
+from guardrail.policy.vocabulary import ASKED, STAYING, VOCABULARIES
+from guardrail.problems import Problem
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_STEPS: Mapping[str, tuple[int, ...]] = {
-    "age": AGES,
-    "days": DAYS,
-    "count": COUNTS,
-    "confidence": CONFIDENCES,
+_GROUPS = frozenset(group for groups in ASKED.values() for group in groups)
+
+_EXACT: Mapping[str, frozenset[str]] = {
+    "down": frozenset({">=", "<"}),
+    "up": frozenset({"<=", ">"}),
+    "exact": COMPARISONS,
 }
-_EXACT = {"left": {">=", "<"}, "right": {"<=", ">"}}
-"""Comparisons that quantising leaves exact, by the side on which the quantised value stands."""
+"""Comparisons of a fact to a step that its rounding leaves exact, the fact on the left."""
 
-_STEPPED = frozenset({"days"})
-"""Facts that are asked about step by step, so that any comparison to a step is exact."""
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_HOLDS: Mapping[str, Callable[[int, int], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_BELONGS: Mapping[str, frozenset[str]] = {
+    "Category": frozenset({"Category"}),
+    "Jurisdiction": frozenset({"Jurisdiction", "Adequacy"}),
+    "principal": frozenset({"App", "Tenant"}),
+    "resource": frozenset({"Endpoint", "Jurisdiction", "Adequacy", "Provider", "Store"}),
+}
+"""Types that something may be `in`; for others, only their own."""
 
-_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_TYPES = frozenset({*VOCABULARIES, "Sink"}).union(*_BELONGS.values())
 
 
-def lint(rule: Rule, *, known: Mapping[str, Set[str]], overlay: bool) -> list[str]:
-    """Problems of one rule, as `file:line:column: [id] what is wrong and how to mend`.
+def lint(rule: Rule, *, known: Mapping[str, Set[str]], overlay: bool) -> list[Problem]:
+    """Problems of one rule, each with how to mend it.
 
     `known` maps entity types to the ids that the data defines; types that it lacks (the schema's
     enumerations, actions) are the validator's. An overlay may forbid; it permits only what
     `@approved` answers for.
     """
-    problems = [*_annotations(rule), *_expiry(rule), *_unknown(rule, known), *_comparisons(rule)]
-    problems += _whole_context(rule)
-    if any("like" in node for node in _nodes(rule)):
-        problems.append(_say(rule, "`like` cannot be analysed; name what is meant", " like "))
+    problems = [
+        *_annotations(rule),
+        *_expiry(rule),
+        *_unknown(rule, known),
+        *_unsupplied(rule),
+        *_compared(rule),
+        *_mistyped(rule),
+        *_grouped(rule),
+        *_whole(rule),
+    ]
+    if any("like" in node for node in nodes(rule)):
+        said = "`like` cannot be analysed; name what is meant"
+        problems.append(rule.problem("pattern-match", said, "like"))
     if rule.effect == "permit":
         problems += _permit(rule)
         if overlay and not _is_exception(rule):
             problems.append(
-                _say(
-                    rule,
+                rule.problem(
+                    "overlay-permit",
                     "a file that is not named after a loaded region may only forbid; remove the "
                     'permit, or declare an exception: @approved("who, ticket") and '
                     '@expires("2027-01-31")',
                 )
             )
     return problems
+
+
+# ---- how it is annotated
 
 
 def _is_exception(rule: Rule) -> bool:
@@ -66,7 +108,7 @@ def expiring(rule: Rule) -> Rule:
 
     Cedar ignores annotations, so the day becomes a condition of the rule.
     """
-    day = _expires(rule)
+    day = expires(rule)
     if day is None:
         return rule
     today = {".": {"left": {"Var": "context"}, "attr": "day"}}
@@ -75,7 +117,7 @@ def expiring(rule: Rule) -> Rule:
     return replace(rule, tree={**rule.tree, "conditions": conditions})
 
 
-def _expires(rule: Rule) -> date | None:
+def expires(rule: Rule) -> date | None:
     """The day from which the rule no longer holds; None without one, or where it is not a date."""
     try:
         return date.fromisoformat(rule.annotations.get("expires", ""))
@@ -83,148 +125,191 @@ def _expires(rule: Rule) -> date | None:
         return None
 
 
-def _expiry(rule: Rule) -> Iterator[str]:
-    if "expires" in rule.annotations and _expires(rule) is None:
-        yield _say(rule, 'an @expires is a date such as @expires("2027-01-31")', "@expires")
+def _expiry(rule: Rule) -> Iterator[Problem]:
+    if "expires" in rule.annotations and expires(rule) is None:
+        said = 'an @expires is a date such as @expires("2027-01-31")'
+        yield rule.problem("bad-expiry", said, note="expires")
 
 
-def _say(rule: Rule, message: str, snippet: str = "") -> str:
-    return f"{rule.place(snippet)}: [{rule.id or '?'}] {message}"
-
-
-def _annotations(rule: Rule) -> Iterator[str]:
+def _annotations(rule: Rule) -> Iterator[Problem]:
     if not rule.id:
-        yield _say(rule, 'no @id; add one such as @id("eu.special")')
+        yield rule.problem("missing-id", 'no @id; add one such as @id("eu.special")')
     elif not _ID.fullmatch(rule.id):
-        yield _say(rule, "an @id is made of letters, digits, `.`, `-` and `_`")
+        said = "an @id is made of letters, digits, `.`, `-` and `_`"
+        yield rule.problem("bad-id", said, note="id")
     if not rule.annotations.get("title", "").strip():
-        yield _say(rule, "no @title; say in one sentence what the rule does")
+        said = "no @title; say in one sentence what the rule does"
+        yield rule.problem("missing-title", said, note="title")
 
 
-def _unknown(rule: Rule, known: Mapping[str, Set[str]]) -> Iterator[str]:
+# ---- what it speaks of
+
+
+def _unknown(rule: Rule, known: Mapping[str, Set[str]]) -> Iterator[Problem]:
     for kind, name in dict.fromkeys(_entities(rule)):
         if kind in known and name not in known[kind]:
             named = f'{kind}::"{name}"'
-            yield _say(rule, f"no {named} in the data, so this rule could never match it", named)
+            mend = _near(name, known[kind])
+            said = f"no {named} in the data, so this rule could never match it; {mend}"
+            yield rule.problem("unknown-entity", said, named)
+
+
+def _near(name: str, names: Set[str]) -> str:
+    """What may have been meant."""
+    close = get_close_matches(name, sorted(names), n=1)
+    return f'write "{close[0]}", if that is meant' if close else "correct the name"
 
 
 def _entities(rule: Rule) -> Iterator[tuple[str, str]]:
-    for node in _nodes(rule):
+    for node in nodes(rule):
         if isinstance(node.get("type"), str) and isinstance(node.get("id"), str):
             yield node["type"], node["id"]
 
 
-def _comparisons(rule: Rule) -> Iterator[str]:
-    for node in _nodes(rule):
-        for operator in _COMPARISONS & node.keys():
-            for side, other in (("left", "right"), ("right", "left")):
-                name = _context(node[operator].get(side))
-                value = _value(node[operator].get(other))
-                if name not in _STEPS or not isinstance(value, int):
+def _unsupplied(rule: Rule) -> Iterator[Problem]:
+    for name in read(rule):
+        if name not in FACTS:
+            said = f"nothing supplies {name}; docs/facts.md lists what a rule may ask"
+            yield rule.problem("unknown-fact", said, name.partition(".")[2])
+
+
+def read(rule: Rule) -> list[str]:
+    """The attributes that a rule reads or asks for, as `context.age`, each once."""
+    found = (attribute(node) or tested(node) for node in nodes(rule))
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def _grouped(rule: Rule) -> Iterator[Problem]:
+    scope = rule.tree["action"]
+    if scope["op"] == "==" and scope["entity"]["id"] in _GROUPS:
+        name = f'Action::"{scope["entity"]["id"]}"'
+        said = f"{name} is a group, which nothing equals; write `action in {name}`"
+        yield rule.problem("group-equals", said, name)
+
+
+# ---- what it compares
+
+
+def _compared(rule: Rule) -> Iterator[Problem]:
+    for node in nodes(rule):
+        compared = _comparison(node)
+        if compared is None or not compared[0].steps:
+            continue
+        fact, sign, number = compared
+        if number not in fact.steps or sign not in _EXACT[fact.rounded]:
+            steps = ", ".join(str(step) for step in fact.steps)
+            signs = {"down": "by `>=` or `<` ", "up": "by `<=` or `>` ", "exact": ""}[fact.rounded]
+            said = f"{fact.name} is one of {steps}: compare it {signs}to one of these"
+            yield rule.problem("wrong-step", said, fact.name)
+
+
+def _comparison(node: Mapping[str, Any]) -> tuple[Fact, str, int] | None:
+    """A fact, how it is compared with the fact on the left, and the number; None if none."""
+    for sign in COMPARISONS & node.keys():
+        left, right = node[sign]["left"], node[sign]["right"]
+        for side, other, turned in ((left, right, sign), (right, left, _TURNED[sign])):
+            fact, number = FACTS.get(attribute(side)), value(other)
+            if fact and isinstance(number, int) and not isinstance(number, bool):
+                return fact, turned, number
+    return None
+
+
+def _mistyped(rule: Rule) -> Iterator[Problem]:
+    """Comparisons to entities of another type, which are valid in Cedar and never hold."""
+    for node in nodes(rule):
+        for sign in node.keys() & {"==", "!=", "in", "contains", "containsAll", "containsAny"}:
+            sides = node[sign].get("left"), node[sign].get("right")
+            for side, other in (sides, sides[::-1]):
+                if not isinstance(side, dict) or not isinstance(other, dict):
                     continue
-                exact = name in _STEPPED or operator in _EXACT[side]
-                if value not in _STEPS[name] or not exact:
-                    steps = ", ".join(str(step) for step in _STEPS[name])
-                    by = "" if name in _STEPPED else "by `>=` or `<` "
-                    yield _say(
-                        rule,
-                        f"context.{name} is one of {steps}: compare it {by}to one of these",
-                        f"context.{name}",
-                    )
+                name, allowed = _allowed(side, sign)
+                wrong = [kind for kind in kinds(other) if allowed and kind in _TYPES - allowed]
+                if wrong and is_literal(other):
+                    may = " or ".join(sorted(allowed))
+                    said = f"{name} is never of type {wrong[0]}; compare it with the type {may}"
+                    yield rule.problem("wrong-kind", said, f"{wrong[0]}::")
 
 
-def _permit(rule: Rule) -> Iterator[str]:
+def _allowed(side: Mapping[str, Any], sign: str) -> tuple[str, frozenset[str]]:
+    """What a side of a comparison is, and the types of entities it can be compared with."""
+    name = attribute(side) or str(side.get("Var", ""))
+    if name in FACTS:
+        kind = FACTS[name].type.removeprefix("Set<").removesuffix(">")
+        own = frozenset() if kind.startswith(("Long", "Bool")) else frozenset({kind})
+        return name, _BELONGS.get(kind, own) if sign == "in" else own
+    if name in ("principal", "resource"):
+        return name, _BELONGS[name]
+    return name, frozenset()
+
+
+def never(rule: Rule) -> bool:
+    """Tells whether it can be seen that the conditions never hold, whatever the facts are."""
+    steps: dict[str, set[int]] = {}
+    for condition in rule.tree["conditions"]:
+        wanted = condition["kind"] == "when"
+        if _folded(condition["body"]) is (not wanted):
+            return True
+        for part in conjuncts(condition["body"]) if wanted else ():
+            compared = _comparison(part)
+            if compared and compared[0].steps:
+                fact, sign, number = compared
+                left = steps.setdefault(fact.name, set(fact.steps))
+                left &= {step for step in fact.steps if _HOLDS[sign](step, number)}
+    return any(not left for left in steps.values())
+
+
+def _folded(node: Mapping[str, Any]) -> bool | None:
+    """What a condition is whatever the facts are; None where that depends on them."""
+    said = value(node)
+    if isinstance(said, bool):
+        return said
+    if "!" in node:
+        inner = _folded(node["!"]["arg"])
+        return None if inner is None else not inner
+    for sign, decisive in (("&&", False), ("||", True)):
+        if sign in node:
+            sides = {_folded(node[sign]["left"]), _folded(node[sign]["right"])}
+            return decisive if decisive in sides else None if None in sides else not decisive
+    for sign in ("==", "!="):
+        if sign in node and {"Value"} == node[sign]["left"].keys() == node[sign]["right"].keys():
+            return (node[sign]["left"] == node[sign]["right"]) is (sign == "==")
+    compared = _comparison(node)
+    if compared and compared[0].steps:
+        fact, sign, number = compared
+        held = {_HOLDS[sign](step, number) for step in fact.steps}
+        return held.pop() if len(held) == 1 else None
+    return None
+
+
+# ---- what a permit risks
+
+
+def _permit(rule: Rule) -> Iterator[Problem]:
     named = actions(rule)
     if named is None:
-        yield _say(rule, "a permit for every action; name the actions")
+        said = "a permit for every action; name the actions"
+        yield rule.problem("permit-everything", said)
     elif named - STAYING and not any(
-        condition["kind"] == "when" and _names_category(condition["body"])
+        condition["kind"] == "when" and names_category(condition["body"])
         for condition in rule.tree["conditions"]
     ):
-        yield _say(
-            rule,
+        yield rule.problem(
+            "permit-any-category",
             "lets out data of any kind, known or not; add "
             '`context.category in Category::"..."` to its `when`',
         )
 
 
-def actions(rule: Rule) -> frozenset[str] | None:
-    """Actions and groups that a rule's scope names; None when it names none and so means all."""
-    scope = rule.tree["action"]
-    if scope["op"] == "All":
-        return None
-    named: Sequence[Mapping[str, str]] = scope.get("entities") or [scope["entity"]]
-    return frozenset(entity["id"] for entity in named)
-
-
-def _names_category(body: Mapping[str, Any]) -> bool:
-    """Tells whether a condition can hold only for categories that it names."""
-    for operator, operands in body.items():
-        if operator == "&&":
-            return _names_category(operands["left"]) or _names_category(operands["right"])
-        if operator == "||":
-            return _names_category(operands["left"]) and _names_category(operands["right"])
-        if operator in ("in", "=="):
-            return _context(operands["left"]) == "category" and _literal(operands["right"])
-        if operator == "contains":
-            return _context(operands["right"]) == "category" and _literal(operands["left"])
-    return False
-
-
-def _context(node: Any) -> str:
-    """Name of the context attribute that a node reads; empty for anything else."""
-    access = node.get(".") if isinstance(node, dict) else None
-    if isinstance(access, dict) and access["left"] == {"Var": "context"}:
-        return str(access["attr"])
-    return ""
+def _whole(rule: Rule) -> Iterator[Problem]:
+    """A context that is compared or passed on as a whole, of which no attribute is named."""
+    said = sum(node.get("Var") == "context" for node in nodes(rule))
+    named = sum((attribute(node) or tested(node)).startswith("context.") for node in nodes(rule))
+    if said > named:
+        problem = "`context` as a whole cannot be analysed; name an attribute"
+        yield rule.problem("whole-context", problem, "context")
 
 
 def mentioned(rules: Iterable[Rule]) -> frozenset[str]:
     """The attributes of the context that rules read. None reads it whole: lint refuses that."""
-    return frozenset(
-        str(access["attr"])
-        for rule in rules
-        for access in _reads(rule)
-        if access["left"] == {"Var": "context"}
-    )
-
-
-def _reads(rule: Rule) -> Iterator[Mapping[str, Any]]:
-    """Each `left.attr` and `left has attr` of a rule."""
-    for node in _nodes(rule):
-        for access in (node.get("."), node.get("has")):
-            if isinstance(access, dict):
-                yield access
-
-
-def _whole_context(rule: Rule) -> Iterator[str]:
-    """A context that is compared or passed on as a whole, of which no attribute is named."""
-    said = sum(node.get("Var") == "context" for node in _nodes(rule))
-    read = sum(access["left"] == {"Var": "context"} for access in _reads(rule))
-    if said > read:
-        yield _say(rule, "`context` as a whole cannot be analysed; name an attribute", "context")
-
-
-def _value(node: Any) -> object:
-    return node.get("Value") if isinstance(node, dict) else None
-
-
-def _literal(node: Mapping[str, Any]) -> bool:
-    """Tells whether a node is an entity written out, or a set of such."""
-    return all("Value" in member for member in node.get("Set", (node,)))
-
-
-def _nodes(rule: Rule) -> Iterator[dict[str, Any]]:
-    """Every node of what the rule says: its scope and conditions, without its annotations."""
-    for part in ("principal", "action", "resource", "conditions"):
-        yield from _walk(rule.tree[part])
-
-
-def _walk(node: object) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        for child in node.values():
-            yield from _walk(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _walk(child)
+    names = (name for rule in rules for name in read(rule) if name.startswith("context."))
+    return frozenset(name.partition(".")[2] for name in names)

@@ -33,8 +33,9 @@ from guardrail.policy.cedar import (
     validate,
 )
 from guardrail.policy.entities import check_classes, check_principals, check_words, entities
-from guardrail.policy.lint import actions, expiring, lint, mentioned
+from guardrail.policy.lint import expiring, lint, mentioned
 from guardrail.policy.questions import Case, Restoring, facts, keeping, request
+from guardrail.policy.trees import actions
 from guardrail.policy.verdicts import Memory
 from guardrail.policy.vocabulary import (
     ASKED,
@@ -44,6 +45,7 @@ from guardrail.policy.vocabulary import (
     enumerations,
     read_words,
 )
+from guardrail.problems import Problem
 from guardrail.regions import Regions
 from guardrail.taxonomy import CATEGORIES, NONE, Taxonomy
 from guardrail.types import Category, Endpoint, Principal, Reason
@@ -101,6 +103,64 @@ class PolicyStore:
     memo: Memory = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a directory holds, read and judged, whether or not it may be loaded.
+
+    `sources` are the files by name, `rules` those of each `*.cedar` file by its stem, as they are
+    written. `problems` are what keeps the set from loading.
+    """
+
+    sources: Mapping[str, Source]
+    rules: Mapping[str, tuple[Rule, ...]]
+    meanings: Mapping[str, Mapping[str, str]]
+    schema_text: str
+    schema: Schema | None
+    entities: Entities | None
+    problems: tuple[Problem, ...]
+
+
+def draft_policies(
+    directory: Path,
+    *,
+    regions: Regions,
+    taxonomy: Taxonomy,
+    endpoints: Sequence[Endpoint],
+    principals: Sequence[Principal],
+) -> Draft:
+    """Gives what a directory holds, and everything that is wrong with it."""
+    sources, problems = _read(directory, regions)
+    categories = frozenset((*CATEGORIES, *taxonomy.categories.values()))
+    problems += check_endpoints(endpoints, regions)
+    problems += check_classes(regions, categories)
+    problems += check_principals(principals, regions)
+    shape, listed = (sources.get(name, Source(name=name, text="")) for name in (SCHEMA, WORDS))
+    meanings, faults = read_words(listed.name, listed.text)
+    problems += faults or check_words(meanings, endpoints, principals)
+    schema, faults = (None, []) if faults else parse_schema(shape, enumerations(meanings))
+    problems += faults
+    data = entities(regions, categories, endpoints, principals)
+    rules, faults = _rules(sources, schema, data, regions)
+    problems += faults
+    world = None
+    if not problems and schema is not None:
+        try:
+            world = entity_set(data, schema)
+        except ValueError as error:
+            problems.append(
+                shape.whole("bad-schema", f"{error}; restore the schema that guardrail ships")
+            )
+    return Draft(
+        sources=MappingProxyType({source.name: source for source in sources.values()}),
+        rules=MappingProxyType(rules),
+        meanings=MappingProxyType(meanings),
+        schema_text=f"{shape.text}\n{enumerations(meanings)}\n" if schema is not None else "",
+        schema=schema,
+        entities=world,
+        problems=tuple(problems),
+    )
+
+
 def load_policies(
     directory: Path,
     *,
@@ -116,40 +176,30 @@ def load_policies(
             `policies/eu.cedar:12:7: message`.
         PolicyUnavailable: the engine fails its self-test.
     """
-    sources, problems = _read(directory, regions)
-    categories = frozenset((*CATEGORIES, *taxonomy.categories.values()))
-    problems += check_endpoints(endpoints, regions)
-    problems += check_classes(regions, categories)
-    problems += check_principals(principals, regions)
-    files = tuple(sources.values())
-    shape, listed = (sources.pop(name, Source(name=name, text="")) for name in (SCHEMA, WORDS))
-    meanings, faults = read_words(listed.name, listed.text)
-    problems += faults or check_words(meanings, endpoints, principals)
-    schema, faults = (None, []) if faults else parse_schema(shape, enumerations(meanings))
-    problems += faults
-    data = entities(regions, categories, endpoints, principals)
-    rules, faults = _rules(sources, schema, data, regions)
-    problems += faults
-    if problems or schema is None:
-        raise ConfigError(problems)
-    world = _world(data, schema, shape.name)
+    draft = draft_policies(
+        directory, regions=regions, taxonomy=taxonomy, endpoints=endpoints, principals=principals
+    )
+    if draft.problems or draft.schema is None or draft.entities is None:
+        raise ConfigError(draft.problems)
+    rules = {stem: tuple(map(expiring, written)) for stem, written in draft.rules.items()}
     overlays = [one for stem in rules if stem not in (BASE, *regions.ids) for one in rules[stem]]
     laws = {EVERYWHERE: (*rules[BASE], *overlays)}
     laws |= {law: (*rules[BASE], *rules[law], *overlays) for law in regions.ids}
+    words = draft.meanings.items()
     store = PolicyStore(
-        digest=_digest(files, regions),
+        digest=_digest(tuple(draft.sources.values()), regions),
         regions=regions,
         reasons=MappingProxyType({one.id: _reason(one) for file in rules.values() for one in file}),
-        vocabulary=MappingProxyType({kind: frozenset(words) for kind, words in meanings.items()}),
-        meanings=MappingProxyType(meanings),
-        categories=categories,
+        vocabulary=MappingProxyType({kind: frozenset(meanings) for kind, meanings in words}),
+        meanings=draft.meanings,
+        categories=frozenset((*CATEGORIES, *taxonomy.categories.values())),
         principals=MappingProxyType({principal.id: principal for principal in principals}),
         endpoints=MappingProxyType({endpoint.id: endpoint for endpoint in endpoints}),
         rules=MappingProxyType(laws),
         sets=MappingProxyType({law: slices(members) for law, members in laws.items()}),
-        schema_text=f"{shape.text}\n{enumerations(meanings)}\n",
-        schema=schema,
-        entities=world,
+        schema_text=draft.schema_text,
+        schema=draft.schema,
+        entities=draft.entities,
         memo=Memory(MEMO_SIZE),
     )
     selftest(store)
@@ -242,27 +292,29 @@ def _sample(case: Case, action: str, endpoint: str) -> dict[str, Any]:
     return request(principal=case.principal, action=action, endpoint=endpoint, context=told)
 
 
-def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[str]]:
+def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[Problem]]:
     """The files by stem (the schema by its name), base first, and what is missing or unreadable."""
     needed = [WORDS, SCHEMA, f"{BASE}.cedar", *(f"{law}.cedar" for law in regions.ids)]
     names = dict.fromkeys([*needed, *sorted(file.name for file in directory.glob("*.cedar"))])
     sources: dict[str, Source] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for name in names:
-        label = f"{directory.name}/{name}"
+        source = Source(name=f"{directory.name}/{name}", text="")
         try:
             with (directory / name).open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
             text = content[:MAX_BYTES].decode() if len(content) <= MAX_BYTES else None
         except OSError:
-            problems.append(f"{label}: cannot be read; every loaded region needs its file")
+            said = "cannot be read; every loaded region needs its file"
+            problems.append(source.whole("unreadable-file", said))
         except UnicodeDecodeError:
-            problems.append(f"{label}: not UTF-8; save it as UTF-8")
+            problems.append(source.whole("unreadable-file", "not UTF-8; save it as UTF-8"))
         else:
             if text is None:
-                problems.append(f"{label}: larger than 1 MiB; split it into several files")
+                said = "larger than 1 MiB; split it into several files"
+                problems.append(source.whole("too-large", said))
             else:
-                sources[name.removesuffix(".cedar")] = Source(name=label, text=text)
+                sources[name.removesuffix(".cedar")] = replace(source, text=text)
     return sources, problems
 
 
@@ -295,36 +347,46 @@ def _rules(
     schema: Schema | None,
     data: Sequence[Mapping[str, Any]],
     regions: Regions,
-) -> tuple[dict[str, tuple[Rule, ...]], list[str]]:
+) -> tuple[dict[str, tuple[Rule, ...]], list[Problem]]:
     """The rules of each file, by its stem, and everything that is wrong with them."""
     known: dict[str, set[str]] = defaultdict(set)
     for entity in data:
         known[entity["uid"]["type"]].add(entity["uid"]["id"])
     rules: dict[str, tuple[Rule, ...]] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for stem, source in sources.items():
+        if stem in (SCHEMA, WORDS):
+            continue
         parsed, faults = parse(source)
         problems += faults
         if not parsed and not faults:
-            problems.append(f"{source.name}: holds no rule; write one or remove the file")
-        overlay = stem not in (BASE, *regions.ids)
+            problems.append(
+                source.whole("empty-file", "holds no rule; write one or remove the file")
+            )
         for rule in parsed:
-            problems += lint(rule, known=known, overlay=overlay)
-            problems += validate(rule, schema) if schema else []
-        rules[stem] = tuple(map(expiring, parsed))
+            said = lint(rule, known=known, overlay=stem not in (BASE, *regions.ids))
+            found = validate(rule, schema) if schema else []
+            problems += [*said, *(one for one in found if not _implied(one, said))]
+        rules[stem] = tuple(parsed)
     problems += _duplicates([rule for file in rules.values() for rule in file])
     return rules, problems
 
 
-def _duplicates(rules: Sequence[Rule]) -> list[str]:
+def _implied(problem: Problem, said: Iterable[Problem]) -> bool:
+    """Tells whether the engine says again what was said better."""
+    codes = {one.code for one in said}
+    return (problem.code == "no-question" and "group-equals" in codes) or (
+        problem.code == "unknown-attribute" and "unknown-fact" in codes
+    )
+
+
+def _duplicates(rules: Sequence[Rule]) -> list[Problem]:
     first: dict[str, Rule] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for rule in rules:
         if rule.id and first.setdefault(rule.id, rule) is not rule:
-            problems.append(
-                f"{rule.place()}: [{rule.id}] the @id is taken by {first[rule.id].line}; "
-                "give each rule its own"
-            )
+            said = f"the @id is taken by {first[rule.id].line}; give each rule its own"
+            problems.append(rule.problem("duplicate-id", said))
     return problems
 
 

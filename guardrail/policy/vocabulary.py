@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from guardrail.problems import Problem, toml_place, toml_problem
 from guardrail.types import Treatment
 
 SEND: Mapping[str, Treatment] = MappingProxyType(
@@ -68,7 +69,7 @@ AGES: tuple[int, ...] = (0, 7, 12, 13, 14, 15, 16, 17, 18, 21)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
-def read_words(name: str, text: str) -> tuple[dict[str, dict[str, str]], list[str]]:
+def read_words(name: str, text: str) -> tuple[dict[str, dict[str, str]], list[Problem]]:
     """Each vocabulary as `{word: what it means}`, and what is wrong with the file called `name`.
 
     >>> read_words("vocabulary.toml", "[purpose]\\ngeneral = 'any'")[0]["purpose"]
@@ -77,24 +78,29 @@ def read_words(name: str, text: str) -> tuple[dict[str, dict[str, str]], list[st
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        return {}, [f"{name}: not a TOML file: {error}"]
-    return tables, list(_faults(name, tables))
+        return {}, [toml_problem(name, text, error)]
+    return tables, list(_faults(name, text, tables))
 
 
-def _faults(name: str, tables: Mapping[str, object]) -> Iterator[str]:
+def _faults(name: str, text: str, tables: Mapping[str, object]) -> Iterator[Problem]:
+    def say(message: str, *path: str) -> Problem:
+        line, column = toml_place(text, path) if path else (0, 0)
+        return Problem(file=name, line=line, column=column, code="bad-vocabulary", message=message)
+
     kinds = [kind.lower() for kind in VOCABULARIES]
-    for kind in tables.keys() - set(kinds):
-        yield f"{name}: [{kind}]: no vocabulary; use one of {', '.join(kinds)}"
+    for kind in sorted(tables.keys() - set(kinds)):
+        yield say(f"[{kind}]: no vocabulary; use one of {', '.join(kinds)}", kind)
     for kind in kinds:
         words = tables.get(kind)
         if not isinstance(words, dict) or not words:
-            yield f'{name}: no [{kind}]; add the table with a line `word = "meaning"`'
+            yield say(f'no [{kind}]; add the table with a line `word = "meaning"`')
             continue
         for word, meaning in words.items():
             if not _WORD.fullmatch(word):
-                yield f"{name}: {kind}: {word!r}: a word is made of ASCII letters, digits and `-`"
+                said = "a word is made of ASCII letters, digits and `-`"
+                yield say(f"{kind}: {word!r}: {said}", kind, word)
             if not isinstance(meaning, str) or not meaning.strip():
-                yield f"{name}: {kind}.{word}: say in a sentence what the word means"
+                yield say(f"{kind}.{word}: say in a sentence what the word means", kind, word)
 
 
 def enumerations(words: Mapping[str, Mapping[str, str]]) -> str:

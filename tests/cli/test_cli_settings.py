@@ -209,8 +209,10 @@ def test_policy_check_points_at_file_line_and_column(home: Path) -> None:
     assert checked.exit_code == 3
     lines = (home / "policies" / "eu.cedar").read_text("utf-8").splitlines()
     line = next(number for number, text in enumerate(lines, 1) if "TAI" in text)
-    assert f"error: policies/eu.cedar:{line}:" in checked.stderr
-    assert json.loads(checked.stdout)["ok"] is False
+    document = json.loads(checked.stdout)
+    assert document["ok"] is False
+    assert document["found"][0]["line"] == line
+    assert f"error: policies/eu.cedar:{line}:" in run("policy", "check", home).stderr
 
 
 def test_policy_check_of_an_empty_folder_says_what_is_missing(tmp_path: Path) -> None:

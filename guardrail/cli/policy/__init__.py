@@ -7,6 +7,9 @@ import typer
 from guardrail.cli.policy import (
     check,
     explain,
+    fmt,
+    lint,
+    new,
     replay,
     retention,
     rollout,
@@ -26,6 +29,9 @@ policy = typer.Typer(
 policy.command("check", epilog=CODES)(check.check)
 policy.command("test", epilog=CODES)(test.try_scenarios)
 policy.command("explain", epilog=CODES)(explain.explain)
+policy.command("lint", epilog=CODES)(lint.lint)
+policy.command("fmt", epilog=CODES)(fmt.fmt)
+policy.command("new", epilog=CODES)(new.new)
 policy.command("schema", epilog=CODES)(schema.schema)
 policy.command("replay", epilog=CODES)(replay.replay)
 policy.command("retention", epilog=CODES)(retention.retention)

@@ -6,18 +6,23 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.cli.stores import Directory, policies_of
-from guardrail.cli.terminal import DEFAULT, AsJson, ConfigFile, out, told, write_json
+from guardrail.cli.policy.reporting import Format, Places, chosen, write_problems
+from guardrail.cli.stores import Directory, folders_of, policies_of
+from guardrail.cli.terminal import DEFAULT, AsJson, Code, ConfigFile, out, told, write_json
+from guardrail.errors import ConfigError
 from guardrail.policy.loader import PolicyStore
 
 
 def check(
     directory: Directory = None,
     file: ConfigFile = DEFAULT,
+    output: Format = "text",
     as_json: AsJson = False,
 ) -> None:
     """Check the policies: grammar, types, names, duplicates; each problem with file, line, column.
@@ -26,11 +31,29 @@ def check(
 
     Example: **guardrail policy check my-gateway**
     """
-    with told(as_json=as_json):
-        policies = policies_of(directory, file)
+    form = chosen(output, as_json)
+    with told(as_json=form == "json"):
+        folders = folders_of(directory, file)
+        try:
+            policies = policies_of(directory, file)
+        except ConfigError as error:
+            places = Places(
+                folders={folder.name: folder for folder in folders},
+                configuration=None if directory else file,
+            )
+            console = Console(stderr=True, highlight=False)
+            write_problems(error.details, form, places, console=console)
+            raise typer.Exit(Code.INVALID) from None
+    _show(policies, form)
+
+
+def _show(policies: PolicyStore, form: str) -> None:
     laws = _laws(policies)
-    if as_json:
+    if form == "json":
         write_json({"ok": True, "digest": policies.digest, "laws": laws})
+        return
+    if form != "text":
+        write_problems((), form, Places(folders={}), console=out())
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("file", no_wrap=True)
