@@ -53,7 +53,7 @@ def toml_place(text: str, path: Sequence[str], value: str = "") -> tuple[int, in
     `path` is the key's table and the key. Where the key is not found, the table stands for it.
 
     >>> toml_place('[groups]\\nEU = ["DE", "FR"]\\n', ("groups", "EU"), "FR")
-    (2, 14)
+    (2, 13)
     """
     lines = text.splitlines()
     found, start = _key_place(lines, list(path))

@@ -45,8 +45,9 @@ from guardrail.detection.known.keys import key_of
 from guardrail.detection.known.spelling import Spelling
 from guardrail.detection.selection import Selection
 from guardrail.errors import ConfigError
-from guardrail.exchange import ChunkReceived, Deployment, Emit, Exchange
+from guardrail.exchange import ChunkReceived, Emit, Exchange
 from guardrail.guard import Filter, Guard, build_filter, unenforced
+from guardrail.live import Live
 from guardrail.opening import advance_async
 from guardrail.transform.vault import Vault
 from guardrail.types import Finding, Span, TextUnit
@@ -496,7 +497,7 @@ class Watching:
 class World:
     """What `advance_async` asks of what was built."""
 
-    deployment: Deployment
+    live: Live
 
 
 def test_names_are_looked_for_on_another_thread(hiding: Guard) -> None:
@@ -509,7 +510,7 @@ def test_names_are_looked_for_on_another_thread(hiding: Guard) -> None:
     async def run(exchange: Exchange) -> bytes:
         commands = []
         for event in (ChunkReceived(delta("One. Two. Three")), ChunkReceived(DONE), ENDED):
-            commands += await advance_async(World(deployed), exchange, event)  # type: ignore[arg-type]
+            commands += await advance_async(World(Live(deployed)), exchange, event)  # type: ignore[arg-type]
         return b"".join(c.data for c in commands if isinstance(c, Emit))
 
     assert contents(anyio.run(run, exchange))[0] == "One. Two. Three"
