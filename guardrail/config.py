@@ -583,6 +583,20 @@ def drafted(config: Config) -> tuple[Draft, Regions]:
     return draft, regions
 
 
+def populated_policies(config: Config, policies: Path, regions: Path) -> PolicyStore:
+    """Gives the policies of two folders, with the apps and endpoints of a configuration.
+
+    Raises: what `load_regions` and `load_policies` raise.
+    """
+    return load_policies(
+        policies,
+        regions=load_regions(regions),
+        taxonomy=configured_taxonomy(config.detection),
+        endpoints=[_route(name, one).endpoint for name, one in config.endpoints.items()],
+        principals=[_app(name, one).principal for name, one in config.apps.items()],
+    )
+
+
 def lacking(config: Config) -> frozenset[Need]:
     """Gives what the configuration lacks to supply every fact that policies may ask for."""
     needs: list[tuple[Need, bool]] = [

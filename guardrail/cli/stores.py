@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from guardrail.cli.terminal import DEFAULT
 from guardrail.config import (
     AuditConfig,
     Config,
@@ -18,13 +20,22 @@ from guardrail.config import (
     drafted,
     lacking,
     load_config,
+    populated_policies,
     ttl_of,
 )
 from guardrail.errors import ConfigError
 from guardrail.policy.facts import Need
-from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
+from guardrail.policy.loader import (
+    Draft,
+    PolicyStore,
+    draft_policies,
+    load_policies,
+    populated,
+)
+from guardrail.policy.scenarios import LOCAL, WORLD, load_world
 from guardrail.regions import Regions, load_regions
 from guardrail.taxonomy import load_taxonomy
+from guardrail.types import Endpoint
 
 Directory = Annotated[
     Path | None,
@@ -109,13 +120,44 @@ def folder_policies(directory: Path) -> PolicyStore:
 
     Raises: what `load_policies` raises.
     """
+    return _unpeopled(directory / "policies", directory / "regions")
+
+
+def _unpeopled(policies: Path, regions: Path) -> PolicyStore:
     return load_policies(
-        directory / "policies",
-        regions=load_regions(directory / "regions"),
+        policies,
+        regions=load_regions(regions),
         taxonomy=load_taxonomy(),
         endpoints=(),
         principals=(),
     )
+
+
+def peopled(*folders: tuple[Path, Path], file: Path) -> list[PolicyStore]:
+    """The policies of pairs of folders, policies/ and regions/, with the same apps and endpoints.
+
+    Those of the configuration; where there is none, those that scenarios in the last folder that
+    has some speak of, and a local endpoint where its first law applies.
+
+    Raises: what `load_config`, `load_policies` and `load_world` raise.
+    """
+    if file != DEFAULT or file.exists():
+        settings = load_config(file)
+        return [populated_policies(settings, *one) for one in folders]
+    stores = [_unpeopled(*one) for one in folders]
+    tests = [policies / "tests" for policies, _ in folders]
+    named = [one for one in tests if (one / WORLD).exists()]
+    world = load_world((named or tests)[-1], stores[-1])
+    home = next(iter(stores[-1].regions.regions.values())).jurisdictions[0]
+    local = Endpoint(id=LOCAL, provider="own", location=home, local=True)
+    return [
+        populated(
+            store,
+            endpoints=[*world.endpoints.values(), local],
+            principals=[replace(app, establishment=home) for app in world.apps.values()],
+        )
+        for store in stores
+    ]
 
 
 def tests_of(directory: Path | None, file: Path) -> Path:

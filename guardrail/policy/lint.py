@@ -43,7 +43,7 @@ _EXACT: Mapping[str, frozenset[str]] = {
 """Comparisons of a fact to a step that its rounding leaves exact, the fact on the left."""
 
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
-_HOLDS: Mapping[str, Callable[[int, int], bool]] = {
+HOLDS: Mapping[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -192,7 +192,7 @@ def _grouped(rule: Rule) -> Iterator[Problem]:
 
 def _compared(rule: Rule) -> Iterator[Problem]:
     for node in nodes(rule):
-        compared = _comparison(node)
+        compared = comparison(node)
         if compared is None or not compared[0].steps:
             continue
         fact, sign, number = compared
@@ -203,7 +203,7 @@ def _compared(rule: Rule) -> Iterator[Problem]:
             yield rule.problem("wrong-step", said, fact.name)
 
 
-def _comparison(node: Mapping[str, Any]) -> tuple[Fact, str, int] | None:
+def comparison(node: Mapping[str, Any]) -> tuple[Fact, str, int] | None:
     """A fact, how it is compared with the fact on the left, and the number; None if none."""
     for sign in COMPARISONS & node.keys():
         left, right = node[sign]["left"], node[sign]["right"]
@@ -250,11 +250,11 @@ def never(rule: Rule) -> bool:
         if _folded(condition["body"]) is (not wanted):
             return True
         for part in conjuncts(condition["body"]) if wanted else ():
-            compared = _comparison(part)
+            compared = comparison(part)
             if compared and compared[0].steps:
                 fact, sign, number = compared
                 left = steps.setdefault(fact.name, set(fact.steps))
-                left &= {step for step in fact.steps if _HOLDS[sign](step, number)}
+                left &= {step for step in fact.steps if HOLDS[sign](step, number)}
     return any(not left for left in steps.values())
 
 
@@ -273,10 +273,10 @@ def _folded(node: Mapping[str, Any]) -> bool | None:
     for sign in ("==", "!="):
         if sign in node and {"Value"} == node[sign]["left"].keys() == node[sign]["right"].keys():
             return (node[sign]["left"] == node[sign]["right"]) is (sign == "==")
-    compared = _comparison(node)
+    compared = comparison(node)
     if compared and compared[0].steps:
         fact, sign, number = compared
-        held = {_HOLDS[sign](step, number) for step in fact.steps}
+        held = {HOLDS[sign](step, number) for step in fact.steps}
         return held.pop() if len(held) == 1 else None
     return None
 

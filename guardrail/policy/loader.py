@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -321,25 +321,27 @@ def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[Pr
 def slices(rules: Iterable[Rule]) -> Mapping[str, Slice]:
     """For each action the rules that may apply to it: fewer rules, and facts, cost less to ask."""
     return MappingProxyType(
-        {action: Slice(policy_set(some), mentioned(some)) for action, some in _concerned(rules)}
+        {
+            action: Slice(policy_set(some), mentioned(some))
+            for action, some in concerned(rules).items()
+        }
     )
 
 
-def _concerned(rules: Iterable[Rule]) -> Iterator[tuple[str, list[Rule]]]:
+def concerned(rules: Iterable[Rule]) -> Mapping[str, tuple[Rule, ...]]:
     """Each action with the rules that may apply to it; one that names what is not known may."""
     rules = tuple(rules)
     known = {action: {action, *groups} for action, groups in ASKED.items()}
     every = frozenset[str]().union(*known.values())
-    for action, names in known.items():
-        scopes = ((rule, actions(rule)) for rule in rules)
-        yield (
-            action,
-            [
-                rule
-                for rule, named in scopes
-                if named is None or not named <= every or not named.isdisjoint(names)
-            ],
+    scopes = [(rule, actions(rule)) for rule in rules]
+    return {
+        action: tuple(
+            rule
+            for rule, named in scopes
+            if named is None or not named <= every or not named.isdisjoint(names)
         )
+        for action, names in known.items()
+    }
 
 
 def _rules(

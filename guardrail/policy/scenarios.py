@@ -130,6 +130,20 @@ def load_scenarios(directory: Path, store: PolicyStore) -> tuple[World, tuple[Sc
     return world, tuple(scenarios)
 
 
+def load_world(directory: Path, store: PolicyStore) -> World:
+    """The applications and endpoints that a folder's `world.yaml` names, beside the store's own.
+
+    Raises:
+        ConfigError: the file is not there, or anything in it is wrong.
+    """
+    label = f"{directory.parent.name}/{directory.name}/{WORLD}"
+    reader = _Reader(store, label)
+    world = reader.world(read_marked(directory / WORLD, label))
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return world
+
+
 class _Reader:
     """Reads one file; what is wrong is gathered in `problems`."""
 

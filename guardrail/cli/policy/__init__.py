@@ -6,6 +6,7 @@ import typer
 
 from guardrail.cli.policy import (
     check,
+    diff,
     explain,
     fmt,
     lint,
@@ -33,6 +34,7 @@ policy.command("lint", epilog=CODES)(lint.lint)
 policy.command("fmt", epilog=CODES)(fmt.fmt)
 policy.command("new", epilog=CODES)(new.new)
 policy.command("schema", epilog=CODES)(schema.schema)
+policy.command("diff", epilog=CODES)(diff.diff)
 policy.command("replay", epilog=CODES)(replay.replay)
 policy.command("retention", epilog=CODES)(retention.retention)
 policy.add_typer(rollout.rollout, name="rollout")
