@@ -133,15 +133,16 @@ def _unpeopled(policies: Path, regions: Path) -> PolicyStore:
     )
 
 
-def peopled(*folders: tuple[Path, Path], file: Path) -> list[PolicyStore]:
+def peopled(*folders: tuple[Path, Path], file: Path | None) -> list[PolicyStore]:
     """The policies of pairs of folders, policies/ and regions/, with the same apps and endpoints.
 
-    Those of the configuration; where there is none, those that scenarios in the last folder that
-    has some speak of, and a local endpoint where its first law applies.
+    Those of the configuration; where `file` is None, or the usual one and missing, those of which
+    scenarios speak in the last folder that has some, and a local endpoint where its first law
+    applies.
 
     Raises: what `load_config`, `load_policies` and `load_world` raise.
     """
-    if file != DEFAULT or file.exists():
+    if file is not None and (file != DEFAULT or file.exists()):
         settings = load_config(file)
         return [populated_policies(settings, *one) for one in folders]
     stores = [_unpeopled(*one) for one in folders]

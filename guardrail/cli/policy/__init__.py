@@ -10,6 +10,7 @@ from guardrail.cli.policy import (
     explain,
     fmt,
     lint,
+    matrix,
     new,
     replay,
     retention,
@@ -34,6 +35,7 @@ policy.command("lint", epilog=CODES)(lint.lint)
 policy.command("fmt", epilog=CODES)(fmt.fmt)
 policy.command("new", epilog=CODES)(new.new)
 policy.command("schema", epilog=CODES)(schema.schema)
+policy.command("matrix", epilog=CODES)(matrix.matrix)
 policy.command("diff", epilog=CODES)(diff.diff)
 policy.command("replay", epilog=CODES)(replay.replay)
 policy.command("retention", epilog=CODES)(retention.retention)

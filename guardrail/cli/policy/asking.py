@@ -69,9 +69,9 @@ def of_configuration(file: Path, facts: Facts) -> tuple[PolicyStore, Question]:
     _refuse(facts, _HYPOTHETICAL, "only where --location says where it goes")
     settings = load_config(file)
     store = rehearsed(settings)
-    name = _chosen("--app", facts.app, list(settings.apps), list(settings.apps))
+    name = chosen_name("--app", facts.app, list(settings.apps), list(settings.apps))
     clouds = [one.id for one in store.endpoints.values() if not one.local]
-    where = _chosen("--endpoint", facts.endpoint, list(store.endpoints), clouds)
+    where = chosen_name("--endpoint", facts.endpoint, list(store.endpoints), clouds)
     app = settings.apps[name]
     told = replace(
         facts,
@@ -101,9 +101,9 @@ def of_places(directory: Path | None, file: Path, facts: Facts) -> tuple[PolicyS
     established = _place("--established", facts.established or facts.origin, store)
     location = _place("--location", facts.location or "", store)
     for word in facts.agreement or ():
-        _known("--agreement", word, store.vocabulary["agreement"])
+        known_word("--agreement", word, store.vocabulary["agreement"])
     sector = facts.sector or "general"
-    _known("--sector", sector, store.vocabulary["sector"])
+    known_word("--sector", sector, store.vocabulary["sector"])
     endpoint = Endpoint(
         id="destination",
         provider="provider",
@@ -127,7 +127,7 @@ def _question(
         ("--filing", "filing", facts.filing or ()),
     ):
         for word in words:
-            _known(option, word, store.vocabulary[kind])
+            known_word(option, word, store.vocabulary[kind])
     context = RequestContext(
         exchange="explained",
         principal=app,
@@ -152,7 +152,7 @@ def _question(
 
 def known_category(name: str, store: PolicyStore) -> None:
     """Ends the command where there is no such category."""
-    _known("--category", name, store.categories)
+    known_word("--category", name, store.categories)
 
 
 def _refuse(facts: Facts, names: Collection[str], why: str) -> None:
@@ -162,17 +162,20 @@ def _refuse(facts: Facts, names: Collection[str], why: str) -> None:
             _wrong(f"--{name}", why)
 
 
-def _chosen(option: str, name: str | None, known: Collection[str], usual: Collection[str]) -> str:
+def chosen_name(
+    option: str, name: str | None, known: Collection[str], usual: Collection[str]
+) -> str:
     """The name that an option says, or the only usual one."""
     if not name and len(usual) == 1:
         return next(iter(usual))
     if not name:
         _wrong(option, f"say which: {', '.join(sorted(usual or known))}")
-    _known(option, name, known)
+    known_word(option, name, known)
     return name
 
 
-def _known(option: str, word: str, known: Collection[str]) -> None:
+def known_word(option: str, word: str, known: Collection[str]) -> None:
+    """Ends the command where an option says a word that is not one of those known."""
     if word not in known:
         _wrong(option, f"no {word!r}; {instead(word, known)}")
 

@@ -165,7 +165,7 @@ def markdown(found: Difference) -> str:
         lines += ["|---|---|---|---|---|---|"]
         lines += [_row(change) for change in found.changes]
         lines += [""]
-    lines += [f"- {_word(one)}: {_escaped(one.text)}" for one in found.notes]
+    lines += [f"- {_word(one)}: {escaped(one.text)}" for one in found.notes]
     lines += [f"- rules {name}: {_code(rules)}" for name, rules in _edits(found)]
     if lines[-1]:
         lines += [""]
@@ -174,8 +174,8 @@ def markdown(found: Difference) -> str:
     if detailed:
         lines += ["<details><summary>Exactly which requests</summary>", ""]
         for change in detailed:
-            lines += [f"**{_laws(change)}: {_escaped(headline(change))}**", ""]
-            lines += [f"- {_escaped(case)}" for case in cases(change)]
+            lines += [f"**{_laws(change)}: {escaped(headline(change))}**", ""]
+            lines += [f"- {escaped(case)}" for case in cases(change)]
             lines += [""]
         lines += ["</details>", ""]
     return "\n".join(lines)
@@ -185,8 +185,8 @@ def _row(change: Change) -> str:
     cells = (
         _word(change),
         _laws(change),
-        _escaped(headline(change)),
-        _escaped("; ".join(conditions(change))),
+        escaped(headline(change)),
+        escaped("; ".join(conditions(change))),
         _code(change.was),
         _code(change.now),
     )
@@ -201,7 +201,8 @@ def _code(rules: Sequence[str]) -> str:
     return ", ".join(f"`{rule}`" for rule in rules) or "no rule"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text in which nothing is Markdown."""
     for letter in "\\`*_[]<>|":
         text = text.replace(letter, "\\" + letter)
     return text
