@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from guardrail.cli import app
-from guardrail.config import build, load_config
+from guardrail.config import DetectionConfig, build, load_config
 
 LAWS = tuple("ae au br ca ch cn eu id in jp kr ru sa sg uk us vn".split())
 
@@ -44,6 +44,12 @@ def test_init_writes_a_configuration_that_loads_and_builds(home: Path) -> None:
     built.close()
     assert built.deployment.guard.policies.regions.ids == LAWS
     assert config.policies.directory == home / "policies"
+
+
+def test_init_writes_what_is_usual_for_detection(home: Path) -> None:
+    written = load_config(home / "guardrail.toml").detection
+    assert written == DetectionConfig()
+    assert written.names == ("builtin",)
 
 
 def test_what_init_leaves_commented_is_valid_too(
@@ -134,7 +140,7 @@ def test_config_show_is_what_takes_effect(home: Path) -> None:
         ),
         pytest.param("no place 'XX'", 'location = "DE"', 'location = "XX"', id="place"),
         pytest.param("apps.default.purpose: ", '"general" ', '"fun"', id="word"),
-        pytest.param("spaCy cannot load", '"blank:en"', '"spacy:no_such_pipeline"', id="names"),
+        pytest.param("spaCy cannot load", '"builtin"', '"spacy:no_such_pipeline"', id="names"),
         pytest.param("not valid TOML", "[gateway]", "[gateway", id="toml"),
     ],
 )
