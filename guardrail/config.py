@@ -30,6 +30,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -67,7 +68,19 @@ FILE = "guardrail.toml"
 """The configuration's name where none is given."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
-Place = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+
+
+def _one_place(text: str) -> str:
+    if re.fullmatch(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", text):
+        return text
+    raise PydanticCustomError(
+        "place",
+        "not one place; write one ISO 3166-1 code such as DE, or ISO 3166-2 such as US-CA. A model "
+        "that is routed to several places is several endpoints",
+    )
+
+
+Place = Annotated[str, AfterValidator(_one_place)]
 
 
 def _from_environment(secret: SecretStr) -> SecretStr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Severity = Literal["error", "warning"]
@@ -40,6 +40,23 @@ class Problem:
         """`file:line:column`, as far as it is known."""
         numbers = (number for number in (self.line, self.column) if number)
         return ":".join((self.file, *map(str, numbers)))
+
+
+_SETTING = re.compile(r"(?P<table>[\w-]+(?:\.[\w-]+)*)\.(?P<key>[\w-]+): ")
+
+
+def placed(problem: Problem, name: str, text: str) -> Problem:
+    """A problem of a configuration with its place in the file, whose text and name are given.
+
+    >>> wrong = Problem(code="c", message="apps.crm.origin: no such place")
+    >>> str(placed(wrong, "guardrail.toml", "[apps.crm]\\norigin = 'XX'"))
+    'guardrail.toml:2:1: apps.crm.origin: no such place'
+    """
+    setting = _SETTING.match(problem.message)
+    if problem.file or not setting:
+        return problem
+    line, column = toml_place(text, (setting["table"], setting["key"]))
+    return replace(problem, file=name, line=line, column=column) if line else problem
 
 
 _TABLE = re.compile(r"""\s*\[\[?\s*(?P<key>[\w.-]+|"[^"]*"|'[^']*')\s*\]\]?\s*(?:#.*)?""")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from guardrail.policy.loader import (
     populated,
 )
 from guardrail.policy.scenarios import LOCAL, WORLD, load_world
+from guardrail.problems import Problem, placed
 from guardrail.regions import Regions, load_regions
 from guardrail.taxonomy import load_taxonomy
 from guardrail.types import Endpoint
@@ -66,6 +68,15 @@ def folders_of(directory: Path | None, file: Path) -> tuple[Path, Path]:
         settings.policies.directory or default_directory("policies"),
         settings.regions.directory or default_directory("regions"),
     )
+
+
+def located(problems: Sequence[Problem], file: Path) -> list[Problem]:
+    """Problems, those of the configuration with their place in its file."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return list(problems)
+    return [placed(one, file.name, text) for one in problems]
 
 
 def edited_folders(directory: Path | None, file: Path) -> tuple[Path, Path]:

@@ -44,7 +44,7 @@ def check_words(
             for endpoint in endpoints
             for agreement in sorted(endpoint.agreements)
         ),
-        *((f"principals.{one.id}.sector", "sector", one.sector) for one in principals),
+        *((f"apps.{one.id}.sector", "sector", one.sector) for one in principals),
     ]
     return [
         Problem(
@@ -62,13 +62,13 @@ def check_principals(principals: Sequence[Principal], regions: Regions) -> list[
     seen: set[str] = set()
     for principal in principals:
         if not principal.id:
-            problems.append("principals: an id is empty; give each application a name")
+            problems.append("apps: an id is empty; give each application a name")
         if principal.id in seen:
-            problems.append(f"principals.{principal.id}: used twice; give each its own name")
+            problems.append(f"apps.{principal.id}: used twice; give each its own name")
         seen.add(principal.id)
         if not regions.known(principal.establishment):
             problems.append(
-                f"principals.{principal.id}.establishment: no place "
+                f"apps.{principal.id}.establishment: no place "
                 f"{principal.establishment!r}; {misnamed(principal.establishment)}"
             )
     return [Problem(code="bad-principal", message=message) for message in problems]

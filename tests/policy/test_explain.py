@@ -249,7 +249,7 @@ def test_endpoints_and_apps_are_checked_when_they_are_changed() -> None:
         populated(STORE, endpoints=[wrong], principals=[stranger])
     assert [one.partition(": ")[0] for one in raised.value.problems] == [
         "endpoints.us.location",
-        "principals.crm.establishment",
+        "apps.crm.establishment",
         "endpoints.us.agreements",
     ]
 

@@ -220,16 +220,16 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         ),
         ("endpoints.fr.id: used twice", {"endpoints": [AT["fr"], AT["fr"]]}),
         (
-            "principals.x.sector: no sector 'Health'; use one of",
+            "apps.x.sector: no sector 'Health'; use one of",
             {"principals": [Principal(id="x", sector="Health", establishment="DE")]},
         ),
-        ("principals.x.establishment: no place ''", {"principals": [Principal(id="x")]}),
+        ("apps.x.establishment: no place ''", {"principals": [Principal(id="x")]}),
         (
-            "principals.x.establishment: no place 'UK'; write GB",
+            "apps.x.establishment: no place 'UK'; write GB",
             {"principals": [Principal(id="x", establishment="UK")]},
         ),
-        ("principals.crm: used twice", {"principals": [PRINCIPALS[0], PRINCIPALS[0]]}),
-        ("principals: an id is empty", {"principals": [replace(PRINCIPALS[0], id="")]}),
+        ("apps.crm: used twice", {"principals": [PRINCIPALS[0], PRINCIPALS[0]]}),
+        ("apps: an id is empty", {"principals": [replace(PRINCIPALS[0], id="")]}),
     ],
 )
 def test_problem_of_the_data(problem: str, data: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from guardrail.cli.policy.reporting import Format, Places, chosen, write_problems
-from guardrail.cli.stores import Directory, folders_of, policies_of
+from guardrail.cli.stores import Directory, folders_of, located, policies_of
 from guardrail.cli.terminal import DEFAULT, AsJson, Code, ConfigFile, out, told, write_json
 from guardrail.errors import ConfigError
 from guardrail.policy.loader import PolicyStore
@@ -32,17 +32,19 @@ def check(
     Example: **guardrail policy check my-gateway**
     """
     form = chosen(output, as_json)
+    configuration = None if directory else file
+    folders: tuple[Path, ...] = ()
     with told(as_json=form == "json"):
-        folders = folders_of(directory, file)
         try:
+            folders = folders_of(directory, file)
             policies = policies_of(directory, file)
         except ConfigError as error:
             places = Places(
-                folders={folder.name: folder for folder in folders},
-                configuration=None if directory else file,
+                folders={folder.name: folder for folder in folders}, configuration=configuration
             )
             console = Console(stderr=True, highlight=False)
-            write_problems(error.details, form, places, console=console)
+            problems = located(error.details, file) if configuration else error.details
+            write_problems(problems, form, places, console=console)
             raise typer.Exit(Code.INVALID) from None
     _show(policies, form)
 

@@ -11,8 +11,8 @@ import typer
 from rich.text import Text
 
 from guardrail.cli.policy.reporting import Format, Places, chosen, write_problems
-from guardrail.cli.stores import Directory, draft_of, folders_of
-from guardrail.cli.terminal import DEFAULT, AsJson, Code, ConfigFile, out, told
+from guardrail.cli.stores import Directory, draft_of, folders_of, located
+from guardrail.cli.terminal import DEFAULT, AsJson, Code, ConfigFile, out
 from guardrail.errors import ConfigError
 from guardrail.policy.review import review
 from guardrail.problems import Problem
@@ -34,13 +34,18 @@ def lint(
     Example: **guardrail policy lint my-gateway --format github**
     """
     form = chosen(output, as_json)
-    with told(as_json=form == "json"):
-        policies, regions = folders_of(directory, file)
+    configuration = None if directory else file
+    folders: tuple[Path, ...] = ()
+    try:
+        folders = folders_of(directory, file)
+        problems = _found(directory, file)
+    except ConfigError as error:
+        problems = list(error.details)
+    if configuration:
+        problems = located(problems, file)
     places = Places(
-        folders={policies.name: policies, regions.name: regions},
-        configuration=None if directory else file,
+        folders={folder.name: folder for folder in folders}, configuration=configuration
     )
-    problems = _found(directory, file)
     write_problems(problems, form, places, console=out())
     counts = Counter[str](problem.severity for problem in problems)
     if form == "text":
@@ -52,10 +57,7 @@ def lint(
 
 
 def _found(directory: Path | None, file: Path) -> list[Problem]:
-    try:
-        draft, regions, lacking = draft_of(directory, file)
-    except ConfigError as error:
-        return list(error.details)
+    draft, regions, lacking = draft_of(directory, file)
     return review(draft, regions=regions, today=datetime.now(UTC).date(), lacking=lacking)
 
 

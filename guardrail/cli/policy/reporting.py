@@ -43,6 +43,8 @@ class Places:
 
     def path(self, problem: Problem) -> Path | None:
         """The file of a problem; None where there is none."""
+        if self.configuration and problem.file == self.configuration.name:
+            return self.configuration
         folder, _, name = problem.file.partition("/")
         if name and folder in self.folders:
             return self.folders[folder] / name
