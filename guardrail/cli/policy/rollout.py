@@ -51,10 +51,10 @@ def start(
     """
     with told(as_json=as_json):
         settings = load_config(file)
-        policies = rehearsed(with_folder(settings, directory.absolute()))
+        policies = rehearsed(with_folder(settings, directory.resolve()))
         path = _path(settings)
         now = read_rollout(path).start(
-            Folder(path=str(directory.absolute()), digest=policies.digest), share
+            Folder(path=str(directory.resolve()), digest=policies.digest), share
         )
         write_rollout(path, now)
     _show(now, as_json=as_json)
