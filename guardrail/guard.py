@@ -422,7 +422,7 @@ def judge(
         )
 
     decision = asked(guard.policies)
-    if guard.shadow is None:
+    if guard.shadow is None or (guard.shadow.signed and guard.shadow.signed.expired(context.now)):
         return decision
     with suppress(Exception):  # a shadow changes nothing, whatever becomes of it
         others = asked(guard.shadow).treatments

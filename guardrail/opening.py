@@ -137,13 +137,26 @@ _UNPROVEN = RequestRefused(
 )
 
 
+_EXPIRED = RequestRefused(
+    status=503,
+    code="guardrail_unavailable",
+    message="the signature of the policies has expired, so nothing is sent",
+)
+
+
 def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
-    """Gives what an event leads to, on a thread on which the policy engine is proven."""
+    """Gives what an event leads to, on a thread on which the policy engine is proven.
+
+    After the signature of the policies has expired no request goes anywhere; answers to those that
+    went before still come back.
+    """
     try:
         prove_thread(built)
     except PolicyUnavailable:
         path = event.path if isinstance(event, RequestReceived | RequestRefused) else ""
         event = replace(_UNPROVEN, path=path)
+    if isinstance(event, RequestReceived) and built.live.now.expired:
+        event = replace(_EXPIRED, path=event.path)
     return exchange.receive(event)
 
 
@@ -180,6 +193,8 @@ def advance_session(built: Built, session: Session, event: SessionEvent) -> list
         prove_thread(built)
     except PolicyUnavailable:
         event = _UNPROVEN
+    if isinstance(event, ClientFrame) and built.live.now.expired:
+        event = _EXPIRED
     return session.receive(event)
 
 
