@@ -35,6 +35,7 @@ from guardrail.protocols.bodies import BINARY
 from guardrail.protocols.content import read_text
 from guardrail.protocols.errors import Told, render_frame_error
 from guardrail.protocols.maps import Protocol
+from guardrail.protocols.streams import socket_at
 from guardrail.transform.vault import Vault
 from guardrail.types import Endpoint, RequestContext
 
@@ -134,17 +135,22 @@ class State(Enum):
 POLICY, TOO_LARGE, FAILED = 1008, 1009, 1011
 """Close codes. Source: RFC 6455, section 7.4.1, and the IANA registry of close codes."""
 
+_CLOSING: Mapping[str, int] = {"upstream_too_large": TOO_LARGE, "answer_not_streamable": POLICY}
+"""How a connection is closed whose answer is refused, where it is not that it failed."""
+
 _MOST_REFUSED = 100
 """Frames that may be refused in a row: a client that goes on does not read what it is told."""
 
 _LONGEST_REASON = 123
 """Bytes that a close frame has room for. Source: RFC 6455, section 5.5."""
 
-_OTHER_ENDPOINT = RequestRefused(
-    status=400,
-    code="endpoint_changed",
-    message="this connection was opened for another endpoint; open a new one for this model",
-)
+_OTHER_ENDPOINT = "this connection was opened for another endpoint; open a new one for this model"
+
+
+def _refused(refusal: Refusal, path: str) -> RequestRefused:
+    return RequestRefused(
+        status=refusal.status, code=refusal.code, message=refusal.message, path=path
+    )
 
 
 class Session:
@@ -167,6 +173,7 @@ class Session:
         self._deployment = deployment
         self._path = path
         self._protocol = protocol
+        self._stream = socket_at(path, protocol)
         self._context = context
         self._vault = vault
         self._clock = clock
@@ -210,6 +217,7 @@ class Session:
             models=self.opening.models if opened else frozenset(),
             made=self._answer.made if opened and self._answer else (),
             injected=self._injected,
+            stream=None if opened else self._stream,
         )
 
     # what the client says
@@ -231,18 +239,29 @@ class Session:
 
     def _decide(self, event: RequestReceived | RequestRefused) -> Sequence[Command]:
         self._frame = frame = self._exchange(Door.SOCKET)
-        commands = self._translated(frame.receive(event))
-        endpoint = frame.route.endpoint if frame.route else None
-        if endpoint and any(isinstance(command, Deliver) for command in commands):
-            if self._endpoint is not None and endpoint.id != self._endpoint.id:
-                return self._decide(replace(_OTHER_ENDPOINT, path=self._path))
-            self._endpoint = endpoint
-            if self._answer is not None:
-                self._answer.forget()
-            if frame.injected and not self._injected:
-                self._injected = True
-                self._begin()
-        return commands
+        commands = frame.receive(event)
+        if any(isinstance(command, Forward) for command in commands):
+            try:
+                self._follow(frame)
+            except Refusal as refusal:
+                self._frame = frame = self._exchange(Door.SOCKET)
+                commands = frame.receive(_refused(refusal, self._path))
+        return self._translated(commands)
+
+    def _follow(self, frame: Exchange) -> None:
+        """Filters what the server says by what is known since a frame that leaves.
+
+        Raises Refusal where such a frame must not leave on this connection.
+        """
+        if frame.route is None:
+            return
+        endpoint = frame.route.endpoint
+        if self._endpoint is not None and endpoint.id != self._endpoint.id:
+            raise Refusal(400, "endpoint_changed", _OTHER_ENDPOINT)
+        if self._filter is None or (frame.injected and not self._injected):
+            self._begin(endpoint, injected=frame.injected)
+        elif self._answer is not None:
+            self._answer.forget()
 
     def _on_refused(self, event: RequestRefused) -> Sequence[Command]:
         return self._decide(replace(event, path=self._path))
@@ -283,15 +302,17 @@ class Session:
         subprotocol = self._spoken(event.subprotocol) if event.subprotocol else None
         return (Accept(subprotocol=subprotocol, headers=(*headers, own)),)
 
-    def _outgoing(self, endpoint: Endpoint) -> Filter:
-        return build_filter(
+    def _outgoing(self, endpoint: Endpoint, *, injected: bool) -> Filter:
+        outgoing = build_filter(
             self._deployment.guard,
             self._context,
             endpoint=endpoint,
             vault=self._vault,
-            injected=self._injected,
+            injected=injected,
             grows=True,
         )
+        outgoing.check(self._stream)
+        return outgoing
 
     def _likely(self) -> Endpoint:
         """The endpoint behind the connection, as far as the client has named one."""
@@ -299,15 +320,19 @@ class Session:
 
     def _spoken(self, text: str) -> str:
         """A header or a reason, filtered: it can carry what a frame may not."""
-        return self._outgoing(self._likely()).transform(text, tool="") if text else text
+        if not text:
+            return text
+        return self._outgoing(self._likely(), injected=self._injected).transform(text, tool="")
 
-    def _begin(self) -> FramesAnswer:
-        """The frames of the server, from now on by what is known of the client's."""
-        self._endpoint = self._likely()
-        counted = self._filter.masked if self._filter else None
-        self._filter = self._outgoing(self._endpoint)
-        if counted:
-            self._filter.masked.update(counted)
+    def _begin(self, endpoint: Endpoint, *, injected: bool) -> FramesAnswer:
+        """The frames of the server, from now on by what is known of the client's.
+
+        Raises Refusal, and changes nothing, where they could not be masked.
+        """
+        outgoing = self._outgoing(endpoint, injected=injected)
+        if self._filter:
+            outgoing.masked.update(self._filter.masked)
+        self._filter, self._endpoint, self._injected = outgoing, endpoint, injected
         if self._answer is None:
             limit = self._deployment.limits.answer
             self._answer = FramesAnswer(protocol=self._protocol, outgoing=self._filter, limit=limit)
@@ -316,7 +341,7 @@ class Session:
         return self._answer
 
     def _on_server(self, event: ServerFrame) -> Sequence[Command]:
-        answer = self._answer or self._begin()
+        answer = self._answer or self._begin(self._likely(), injected=self._injected)
         return self._tell(answer.feed(event.data, binary=event.binary))
 
     def _tell(self, frames: Sequence[tuple[bytes, bool]]) -> list[Command]:
@@ -348,7 +373,7 @@ class Session:
             status, code, message, closing = 403, "answer_blocked", str(error), POLICY
         elif isinstance(error, Refusal):
             status, code, message = error.status, error.code, error.message
-            closing = TOO_LARGE if code == "upstream_too_large" else FAILED
+            closing = _CLOSING.get(code, FAILED)
         else:
             known = isinstance(error, GuardrailError | Unavailable)
             errors = (type(error).__name__ if known else "Internal",)

@@ -8,8 +8,7 @@ describes is refused before it opens.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +28,7 @@ from guardrail.exchange import (
 )
 from guardrail.opening import advance_session_async, new_id, open_session
 from guardrail.protocols.errors import Told, render_error
-from guardrail.protocols.maps import GENERIC, Protocol, protocol_at
+from guardrail.protocols.maps import protocol_at, sockets_of
 from guardrail.protocols.mirrored import is_mirrored
 from guardrail.session import (
     Accept,
@@ -56,25 +55,12 @@ _CREDENTIAL = "openai-insecure-api-key."
 _UNKNOWN = "guardrail does not inspect WebSockets on this path; list it under middleware.websockets"
 
 
-def spoken_at(path: str, configured: Mapping[str, Iterable[str]]) -> Protocol | None:
-    """Gives what the frames of a WebSocket speak; None where nobody says so.
-
-    `configured` adds paths to those that maps name, each with what ends an answer there.
-    """
-    known = protocol_at(path)
-    if path in known.sockets:
-        return known
-    if path in configured:
-        return replace(GENERIC, answered=frozenset(configured[path]))
-    return None
-
-
 async def guard_socket(
     app: ASGIApp, built: Built, *, caller: App, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Serves one WebSocket; `scope` is what the app would get, its headers as they came."""
     await receive()  # websocket.connect
-    protocol = spoken_at(scope["path"], built.config.middleware.websockets)
+    protocol = sockets_of(built.config.middleware.websockets).get(scope["path"])
     session, refusal = open_session(
         built,
         app=caller,

@@ -21,8 +21,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from guardrail.asgi.middleware import Guardrail
 from guardrail.config import Built
+from guardrail.detection.detector import RuleDetector
+from guardrail.detection.injection import Injections
 from guardrail.exchange import Deployment, Limits
 from guardrail.protocols.headers import HeaderNames
+from guardrail.types import Finding, Span, TextUnit
 
 MAIL = "alice@example.com"
 CARD = "4111 1111 1111 1111"
@@ -386,7 +389,12 @@ def test_a_model_that_nobody_serves_is_refused_before_it_opens(world: Make) -> N
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("path", ["/ws/other", "/v1/chat/completions", "/v1/realtime/", "/x", "/"])
+GEMINI_LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/other", "/v1/chat/completions", "/v1/realtime/", "/x", "/", GEMINI_LIVE]
+)
 def test_a_path_that_nothing_describes_is_refused(path: str, world: Make) -> None:
     here = world(middleware={"websockets": {"/ws/chat": []}})
     with pytest.raises(WebSocketDenialResponse) as refused, here.open(path):
@@ -741,6 +749,83 @@ def test_a_frame_of_the_app_that_cannot_be_read_closes_the_connection(
             socket.receive_json()
     assert (closed.value.code, closed.value.reason) == (closing, code)
     assert here.ledger.events[-1].code == code
+
+
+# ── what only a whole text shows ─────────────────────────────────────────────────────────────────
+
+HIDDEN = """
+@id("house.name.hidden") @title("Answers show no names") @reason("Test.")
+forbid (principal, action == Action::"showClear", resource)
+when { context.category in Category::"name" WHERE };
+"""
+
+
+@dataclass(frozen=True)
+class Last:
+    """A recognizer that has to have read the whole text: who is asked last is somebody."""
+
+    entities: frozenset[str] = frozenset({"PERSON"})
+
+    def find(self, unit: TextUnit) -> Sequence[Finding]:
+        span = Span(unit.text.rfind(" ") + 1, len(unit.text))
+        known = unit.text.startswith("Ask. ") and unit.text.endswith(" Kim")
+        return [Finding(entity="PERSON", span=span, score=1.0, recognizer="last")] if known else []
+
+
+def masking(tmp_path: Any, where: str = "", *, holds: bool = False) -> Deployment:
+    """Policy masks names, which only a whole text shows."""
+    policies = policies_with(tmp_path, {"house.cedar": HIDDEN.replace("WHERE", where)})
+    one = guard(policies, (CLOUD,), frozenset({"*"}))
+    detector = RuleDetector(rules=(), recognizers=(Last(), Injections()))
+    return deployment(routes=(CLOUD,), guard=replace(one, detector=detector, holds_answers=holds))
+
+
+@pytest.mark.parametrize("path", [REALTIME, RESPONSES, "/ws/chat"])
+def test_a_connection_whose_frames_cannot_be_masked_does_not_open(
+    path: str, tmp_path: Any, world: Make
+) -> None:
+    here = world(masking(tmp_path), middleware={"websockets": {"/ws/chat": []}})
+    with pytest.raises(WebSocketDenialResponse) as refused, here.open(path):
+        pass
+    assert refused.value.status_code == 403
+    assert "answer_not_streamable" in refused.value.text
+    assert f"frames of the WebSocket {path.partition('?')[0]}" in refused.value.text
+    assert (here.app.scopes, here.ledger.kinds) == ([], ["request.refused"])
+    assert here.ledger.events[0].code == "answer_not_streamable"
+
+
+def test_what_is_held_on_a_connection_needs_an_end(tmp_path: Any, world: Make) -> None:
+    held = masking(tmp_path, holds=True)
+    said = [delta(text) for text in ("Ask. Then ", "ask K", "im")]
+    sockets = {"/ws/chat": [], "/ws/other": ["response.output_text.done"]}
+    here = world(
+        held, middleware={"websockets": sockets}, says=lambda message: [*said, done("Ask. So. Kim")]
+    )
+    with pytest.raises(WebSocketDenialResponse) as refused, here.open("/ws/chat"):
+        pass
+    assert "list what ends an answer in middleware.websockets" in refused.value.text
+    for path in (REALTIME, "/ws/other"):
+        with here.open(path) as socket:
+            socket.send_json({"type": "hello"})
+            events = received(socket, 4)
+        assert "".join(e["delta"] for e in events[:3]) == "Ask. Then ask [PERSON REDACTED]"
+        assert events[3]["text"] == "Ask. So. [PERSON REDACTED]"
+
+
+def test_a_frame_after_which_the_answer_cannot_be_masked_is_refused(
+    tmp_path: Any, world: Make
+) -> None:
+    here = world(masking(tmp_path, "&& context.injected"), says=lambda message: [{"type": "seen"}])
+    result = {"type": "function_call_output", "call_id": "c1", "output": OUTSIDE}
+    with here.open() as socket:
+        for at in range(2):
+            socket.send_json(item("hi"))
+            assert socket.receive_json() == {"type": "seen"}
+            socket.send_json({"type": "conversation.item.create", "item": result})
+            error = socket.receive_json()["error"]
+            assert (error["code"], len(here.app.got)) == ("answer_not_streamable", at + 1)
+    refused = [event.code for event in here.ledger.events if event.kind == "request.refused"]
+    assert refused == ["answer_not_streamable"] * 2
 
 
 # ── the audit log, and time ──────────────────────────────────────────────────────────────────────
