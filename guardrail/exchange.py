@@ -6,7 +6,7 @@ drops the commands that follow it and feeds `RecordFailed` instead.
 
     new ──RequestReceived──▶ decided ──ResponseStarted──▶ answering ──ResponseEnded──▶ closed
      │                         │  ▲                          │
-     └──▶ refused              └──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
+     └──▶ refused ◀────────────┴──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
-    """The shell cannot take this request: unknown path, bad credentials, too large, too slow."""
+    """The shell cannot take this request: unknown path, bad credentials, too large, too slow.
+
+    Or it cannot send on what was decided.
+    """
 
     status: int
     code: str
@@ -416,6 +419,11 @@ class Exchange:
     def decision(self) -> Decision:
         """What policy decided; blocked until it has."""
         return self._decision
+
+    @property
+    def _policies(self) -> str:
+        """The digest of the policies that decide."""
+        return self._deployment.guard.policies.digest
 
     def is_slow(self, event: Event) -> bool:
         """Whether an event of the answer takes too long to be handled on an event loop."""
@@ -1069,7 +1077,7 @@ class Exchange:
             ),
             counts=fields.pop("counts", self._inspection.counts if self._inspection else {}),
             policies=decision.policies,
-            policy_digest=decision.digest,
+            policy_digest=decision.digest or (self._policies if self._filter else ""),
             bytes_in=self._bytes_in,
             **(self._asked() if kind != "egress.outcome" else {}),
             **fields,
@@ -1106,6 +1114,7 @@ _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]
     (State.NEW, PeerGone): Exchange._on_left,
     (State.REFUSED, RecordFailed): Exchange._on_record_failed,
     (State.DECIDED, RecordFailed): Exchange._on_record_failed,
+    (State.DECIDED, RequestRefused): Exchange._on_refused,
     (State.DECIDED, ResponseStarted): Exchange._on_start,
     (State.DECIDED, UpstreamFailed): Exchange._on_upstream_failed,
     (State.DECIDED, EarlyHint): Exchange._on_hint,

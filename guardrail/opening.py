@@ -18,6 +18,7 @@ from guardrail.context import App, derive_context
 from guardrail.errors import PolicyUnavailable, Refusal, VaultUnavailable
 from guardrail.exchange import (
     Command,
+    Deployment,
     Door,
     Event,
     Exchange,
@@ -26,7 +27,7 @@ from guardrail.exchange import (
     RequestReceived,
     RequestRefused,
 )
-from guardrail.policy.loader import selftest
+from guardrail.policy.loader import PolicyStore, selftest
 from guardrail.protocols.maps import Protocol
 from guardrail.routing.routes import Route
 from guardrail.session import ClientFrame, Session
@@ -57,10 +58,13 @@ def prove_thread(built: Built) -> None:
     """
     now = built.live.now
     for deployment in filter(None, (now.stable, now.candidate)):
-        policies = deployment.guard.policies
-        if policies.digest not in getattr(_threads, "proven", ()):
-            selftest(policies)
-            _threads.proven = (*getattr(_threads, "proven", ())[-7:], policies.digest)
+        _prove(deployment.guard.policies)
+
+
+def _prove(policies: PolicyStore) -> None:
+    if policies.digest not in getattr(_threads, "proven", ()):
+        selftest(policies)
+        _threads.proven = (*getattr(_threads, "proven", ())[-7:], policies.digest)
 
 
 def open_exchange(
@@ -96,8 +100,15 @@ def open_session(
     A connection is a conversation of its own: its vault ends with it.
     """
     context, refusal = _who(built, app, headers, path)
+
+    def in_force() -> Deployment:
+        deployment = built.live.deployment(context.conversation)
+        _prove(deployment.guard.policies)  # they may have changed since the thread was proven
+        return deployment
+
     session = Session(
         built.live.deployment(context.conversation),
+        in_force=in_force,
         path=path,
         protocol=protocol,
         context=context,
@@ -178,6 +189,7 @@ def advance_session(built: Built, session: Session, event: SessionEvent) -> list
     """`advance` for a session."""
     try:
         prove_thread(built)
+        _prove(session.policies)
     except PolicyUnavailable:
         event = _UNPROVEN
     return session.receive(event)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from asgi_world import Ledger, assemble
+from asgi_world import Ledger, assemble, turning
 from exchange_world import CLOUD, HOME, NEVER_SHOW_CARDS, deployment, guard, policies_with
 from servers import eventually
 from starlette.applications import Starlette
@@ -24,8 +25,9 @@ from guardrail.config import Built
 from guardrail.detection.detector import RuleDetector
 from guardrail.detection.injection import Injections
 from guardrail.exchange import Deployment, Limits
+from guardrail.guard import Guard
 from guardrail.protocols.headers import HeaderNames
-from guardrail.types import Finding, Span, TextUnit
+from guardrail.types import AuditEvent, Finding, Span, TextUnit
 
 MAIL = "alice@example.com"
 CARD = "4111 1111 1111 1111"
@@ -87,6 +89,7 @@ class World:
     app: App
     ledger: Ledger
     client: TestClient
+    turn: Callable[[Guard], None]
 
     def open(self, path: str = REALTIME, **options: Any) -> Any:
         return self.client.websocket_connect(path, **options)
@@ -96,7 +99,7 @@ Make = Callable[..., World]
 
 
 @pytest.fixture
-def world(ledger: Ledger) -> Iterator[Make]:
+def world(ledger: Ledger, tmp_path: Path) -> Iterator[Make]:
     opened: list[Built] = []
 
     def make(
@@ -115,6 +118,8 @@ def world(ledger: Ledger) -> Iterator[Make]:
         deployed = replace(deployed or deployment(routes=(CLOUD,)), limits=sizes)
         built = assemble(ledger, deployed=deployed, tables=tables, trust_headers=trust_headers)
         opened.append(built)
+        (tmp_path / "live").mkdir(exist_ok=True)
+        built, turn = turning(built, tmp_path / "live")
         app = App(**how)
         paths = ["/v1/realtime", RESPONSES, "/open", "/ws/chat", "/ws/other"]
         routes = [
@@ -123,7 +128,7 @@ def world(ledger: Ledger) -> Iterator[Make]:
             HttpRoute("/x", lambda request: JSONResponse({})),
         ]
         guarded = Guardrail(Starlette(routes=routes), built)
-        return World(app, ledger, TestClient(guarded))
+        return World(app, ledger, TestClient(guarded), turn)
 
     yield make
     for built in opened:
@@ -826,6 +831,129 @@ def test_a_frame_after_which_the_answer_cannot_be_masked_is_refused(
             assert (error["code"], len(here.app.got)) == ("answer_not_streamable", at + 1)
     refused = [event.code for event in here.ledger.events if event.kind == "request.refused"]
     assert refused == ["answer_not_streamable"] * 2
+
+
+# ── policies that change ─────────────────────────────────────────────────────────────────────────
+
+STAYS = """
+@id("house.contact.stays") @title("Addresses stay here") @reason("Test.")
+forbid (principal, action in Action::"send", resource)
+when { context.category in Category::"contact" };
+"""
+NOT_SHOWN = """
+@id("house.contact.hidden") @title("Answers show no addresses") @reason("Test.")
+forbid (principal, action == Action::"showClear", resource)
+when { context.category in Category::"contact" };
+"""
+
+
+def ruled(folder: Path, rule: str) -> Guard:
+    folder.mkdir()
+    return guard(policies_with(folder, {"house.cedar": rule}), (CLOUD,))
+
+
+def digests(events: Iterable[AuditEvent], *kinds: str) -> list[str]:
+    return [event.policy_digest for event in events if event.kind in kinds]
+
+
+@pytest.mark.parametrize("path", [REALTIME, RESPONSES, "/ws/chat"])
+def test_each_frame_is_decided_by_the_policies_in_force_then(
+    path: str, tmp_path: Path, world: Make
+) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", STAYS)
+    here = world(
+        deployment(routes=(CLOUD,), guard=loose),
+        middleware={"websockets": {"/ws/chat": ["seen"]}},
+        says=lambda message: [{"type": "seen"}],
+    )
+    told = []
+    with here.open(path) as socket:
+        for one in (loose, strict, strict, loose):
+            here.turn(one)
+            socket.send_json({"type": "response.create", "model": "gpt-5", "input": f"to {MAIL}"})
+            told.append(socket.receive_json())
+    assert [one["type"] for one in told] == ["seen", "error", "error", "seen"]
+    assert [one["error"]["code"] for one in told[1:3]] == ["policy_violation"] * 2
+    assert "Addresses stay here" in told[1]["error"]["message"]
+    assert [json.loads(one)["input"] for one in here.app.got] == ["to [EMAIL_1]"] * 2
+    decided = [event for event in here.ledger.events if event.counts]
+    assert [event.kind for event in decided] == [
+        *("egress.decision", "request.refused", "request.refused", "egress.decision")
+    ]
+    assert [event.policy_digest for event in decided] == [
+        one.policies.digest for one in (loose, strict, strict, loose)
+    ]
+
+
+def test_a_connection_that_began_strict_gets_looser(tmp_path: Path, world: Make) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", STAYS)
+    here = world(deployment(routes=(CLOUD,), guard=strict), says=lambda message: [{"type": "seen"}])
+    with here.open() as socket:
+        socket.send_json(item(f"to {MAIL}"))
+        assert socket.receive_json()["error"]["code"] == "policy_violation"
+        here.turn(loose)
+        socket.send_json(item(f"to {MAIL}"))
+        assert socket.receive_json() == {"type": "seen"}
+    last = here.ledger.events[-1]
+    assert (last.kind, last.policy_digest) == ("egress.outcome", loose.policies.digest)
+
+
+@pytest.mark.parametrize("stricter", [True, False], ids=["stricter", "looser"])
+def test_what_the_server_says_is_filtered_as_the_last_frame_was_decided(
+    stricter: bool, tmp_path: Path, world: Make
+) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", NOT_SHOWN)
+    first, second = (loose, strict) if stricter else (strict, loose)
+    shown, hidden = "ask bob@example.com", "ask [EMAIL REDACTED]"
+    before, after = (shown, hidden) if stricter else (hidden, shown)
+    here = world(deployment(routes=(CLOUD,), guard=first), says=lambda message: [done(shown)])
+    with here.open() as socket:
+        socket.send_json(item("hi"))
+        assert socket.receive_json()["text"] == before
+        here.turn(second)
+        socket.send_json(item("hi again"))
+        assert socket.receive_json()["text"] == after
+    masked = [event for event in here.ledger.events if event.kind == "egress.outcome"]
+    assert [(event.policy_digest, dict(event.counts)) for event in masked if event.counts] == [
+        (strict.policies.digest, {"EMAIL_ADDRESS": 1})
+    ]
+    assert masked[-1].policy_digest == second.policies.digest
+    assert [event.code for event in masked[:-1]] == ([] if stricter else ["policies_changed"])
+
+
+def test_an_answer_that_began_goes_on_by_the_policies_that_it_began_with(
+    tmp_path: Path, world: Make
+) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", NOT_SHOWN)
+    texts = {"one": "to bob@ex", "two": "ample.com. "}
+    here = world(
+        deployment(routes=(CLOUD,), guard=loose),
+        says=lambda message: [delta(text) for name, text in texts.items() if name in message],
+    )
+    with here.open() as socket:
+        socket.send_json(item("one"))
+        assert eventually(lambda: len(here.app.got) == 1)
+        here.turn(strict)
+        socket.send_json(item("two"))
+        said = [socket.receive_json()["delta"] for _ in range(2)]
+    assert "".join(said) == "to bob@example.com. "
+
+
+def test_an_answer_that_is_blocked_is_told_of_the_policies_that_block(
+    tmp_path: Path, world: Make
+) -> None:
+    strict = ruled(tmp_path / "strict", NEVER_SHOW_CARDS)
+    here = world(says=lambda message: [done(f"it is {CARD}.")])
+    with here.open() as socket:
+        socket.send_json(item("hi"))
+        assert "CARD REDACTED" in socket.receive_json()["text"]
+        here.turn(strict)
+        socket.send_json(item("hi"))
+        assert socket.receive_json()["error"]["code"] == "answer_blocked"
+    first, last = here.ledger.events[-2:]
+    assert (first.code, first.counts) == ("policies_changed", {"CREDIT_CARD": 1})
+    assert (last.code, last.policy_digest) == ("answer_blocked", strict.policies.digest)
+    assert first.policy_digest == guard(routes=(CLOUD,)).policies.digest
 
 
 # ── the audit log, and time ──────────────────────────────────────────────────────────────────────
