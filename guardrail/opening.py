@@ -27,6 +27,7 @@ from guardrail.exchange import (
     RequestReceived,
     RequestRefused,
 )
+from guardrail.guard import Guard
 from guardrail.policy.loader import PolicyStore, selftest
 from guardrail.protocols.maps import Protocol
 from guardrail.routing.routes import Route
@@ -198,9 +199,13 @@ def advance_session(built: Built, session: Session, event: SessionEvent) -> list
 async def advance_session_async(
     built: Built, session: Session, event: SessionEvent
 ) -> list[SessionCommand]:
-    """`advance_async` for a session: a frame that takes long to read is read on another thread."""
-    light = built.deployment.guard.detector.light
-    if isinstance(event, ClientFrame) and len(event.data) > light:
+    """`advance_async` for a session: a large frame of the client is read on another thread, and
+    what the server says where names are looked for in it.
+
+    Whoever calls it waits for one event before the next.
+    """
+    heavy = isinstance(event, ClientFrame) and len(event.data) > _light(built.deployment.guard)
+    if heavy or session.is_slow(event):
         return await to_thread.run_sync(advance_session, built, session, event, limiter=_readers())
     return advance_session(built, session, event)
 
@@ -212,8 +217,12 @@ def _is_light(built: Built, event: RequestReceived) -> bool:
     if encodings - {b"", b"identity"}:
         return False  # who knows how much it is
     size = len(event.body) + len(event.query) + sum(map(len, event.envelope))
-    guard = built.deployment.guard
-    return size <= (0 if guard.reader else guard.detector.light)
+    return size <= _light(built.deployment.guard)
+
+
+def _light(guard: Guard) -> int:
+    """Bytes of a request up to which it is read quickly enough for an event loop."""
+    return 0 if guard.reader else guard.detector.light
 
 
 _limiter: RunVar[CapacityLimiter] = RunVar("guardrail readers")

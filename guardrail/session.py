@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from threading import Lock
 from typing import Any
 
 from guardrail.answers.frames import FramesAnswer
@@ -191,6 +192,7 @@ class Session:
         self._decided = self.opening  # by it the policies of what the server says are known
         self._before: dict[str, _Past] = {}
         self._state = State.OPENING
+        self._alone = Lock()
         self._endpoint: Endpoint | None = None
         self._frame: Exchange | None = None
         self._binary = False
@@ -212,15 +214,29 @@ class Session:
         """The policies by which what the server says is filtered."""
         return self._deployment.guard.policies
 
+    def is_slow(self, event: Event) -> bool:
+        """Whether an event takes too long to be handled on an event loop.
+
+        That is what the server says where names are looked for in it, or may be. Whoever is
+        cancelled may leave a thread behind that is not done: it is not waited for there, either.
+        """
+        said = isinstance(event, ServerAccepted | ServerFrame | ServerLeft)
+        slow = said and (self._filter is None or self._filter.slow)
+        return slow or self._alone.locked()
+
     def receive(self, event: Event) -> list[Command]:
-        """Gives what has to be done about an event, in order. Never raises: a fault closes."""
-        handler = _TABLE.get((self._state, type(event)))
-        if handler is None:
-            return []
-        try:
-            return list(handler(self, event))
-        except Exception as error:
-            return list(self._break(error))
+        """Gives what has to be done about an event, in order. Never raises: a fault closes.
+
+        Threads may share a session: one event is handled at a time.
+        """
+        with self._alone:
+            handler = _TABLE.get((self._state, type(event)))
+            if handler is None:
+                return []
+            try:
+                return list(handler(self, event))
+            except Exception as error:
+                return list(self._break(error))
 
     def _exchange(self, door: Door, deployment: Deployment) -> Exchange:
         opened = door is Door.SOCKET

@@ -173,6 +173,7 @@ class _Socket:
     last_at: float = field(default_factory=anyio.current_time)
     delivered: deque[Message] = field(default_factory=deque)
     speaking: anyio.Lock = field(default_factory=anyio.Lock)
+    deciding: anyio.Lock = field(default_factory=anyio.Lock)
 
     # what the app gets
 
@@ -255,12 +256,21 @@ class _Socket:
     async def perform(self, event: Event) -> None:
         """Does what an event leads to, in order."""
         if isinstance(event, ClientFrame):
-            commands = deque(await advance_session_async(self.built, self.session, event))
-            await self._perform(commands)
+            await self._perform(await self._advance(event))
             return
         async with self.speaking:  # frames of the app keep their order, whoever sends them
-            commands = deque(await advance_session_async(self.built, self.session, event))
-            await self._perform(commands)
+            await self._perform(await self._advance(event))
+
+    async def _advance(self, event: Event) -> deque[Command]:
+        """What an event leads to. The two directions take turns; the event loop waits for none.
+
+        Once a frame has been taken it is decided, also for one who does not wait any more.
+        """
+        commands: deque[Command] = deque()
+        with anyio.CancelScope(shield=True):
+            async with self.deciding:
+                commands += await advance_session_async(self.built, self.session, event)
+        return commands
 
     async def _perform(self, commands: deque[Command]) -> None:
         while commands:
@@ -270,7 +280,7 @@ class _Socket:
                         with anyio.CancelScope(shield=self.session.state is State.CLOSED):
                             await self.built.audit.record(record.event)
                     except Exception:  # whatever keeps the log from being written
-                        commands = deque(self.session.receive(RecordFailed()))
+                        commands = await self._advance(RecordFailed())
                 case Accept() as accept:
                     await self.answer(
                         {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 from asgi_world import Ledger, assemble, turning
 from exchange_world import CLOUD, HOME, NEVER_SHOW_CARDS, deployment, guard, policies_with
@@ -18,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route as HttpRoute
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from guardrail.asgi.middleware import Guardrail
@@ -831,6 +835,98 @@ def test_a_frame_after_which_the_answer_cannot_be_masked_is_refused(
             assert (error["code"], len(here.app.got)) == ("answer_not_streamable", at + 1)
     refused = [event.code for event in here.ledger.events if event.kind == "request.refused"]
     assert refused == ["answer_not_streamable"] * 2
+
+
+# ── off the event loop ───────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Has read a text of `about` only once the event loop has done something, which it cannot do
+    where it is what reads.
+    """
+
+    about: str
+    meanwhile: Callable[[], Coroutine[Any, Any, None]]
+    entities: frozenset[str] = frozenset({"PERSON"})
+    by_sentence: bool = True
+    light: int = 0
+
+    def find(self, unit: TextUnit) -> Sequence[Finding]:
+        if self.about in unit.text:
+            anyio.from_thread.run(self.meanwhile)
+        return ()
+
+
+async def connected(
+    deployed: Deployment, app: ASGIApp, frames: Sequence[str], send: Send, ledger: Ledger
+) -> None:
+    """Guards an app on one connection; the client says all frames at once, then waits."""
+    said: list[Message] = [{"type": "websocket.connect"}]
+    said += [{"type": "websocket.receive", "text": frame} for frame in frames]
+
+    async def receive() -> Message:
+        if not said:
+            await anyio.sleep_forever()
+        return said.pop(0)
+
+    scope = {
+        "type": "websocket",
+        "path": "/v1/realtime",
+        "query_string": b"model=gpt-realtime",
+        "headers": [],
+        "subprotocols": [],
+    }
+    built = assemble(ledger, deployed=deployed, tables={"middleware": {"app": "crm"}})
+    with closing(built):
+        await Guardrail(app, built)(scope, receive, send)
+
+
+@pytest.mark.parametrize("slow", ["server", "client"])
+def test_the_event_loop_goes_on_while_names_are_looked_for(
+    slow: str, tmp_path: Path, ledger: Ledger
+) -> None:
+    got: list[str] = []
+    sent: list[str] = []
+    shown: list[str] = []
+    seen: list[list[str]] = []
+    asked = [json.dumps(item(f"client {number}")) for number in range(3)]
+    answers = [json.dumps(done(f"server {number}")) for number in range(3)]
+
+    async def meanwhile() -> None:
+        for _ in range(100):  # whatever else could happen
+            await anyio.lowlevel.checkpoint()
+        seen.append(got.copy() if slow == "client" else [*sent, *shown])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def speak() -> None:
+            for answer in answers:
+                await send({"type": "websocket.send", "text": answer})
+                sent.append(answer)
+
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as group:
+            group.start_soon(speak)
+            for _ in asked:
+                got.append((await receive())["text"])
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            shown.append(message["text"])
+
+    one = masking(tmp_path).guard
+    waiting = Waiting(f"{slow} 0", meanwhile)
+    one = replace(one, detector=RuleDetector(rules=(), recognizers=(waiting,)))
+
+    async def run() -> None:
+        with anyio.fail_after(20):
+            deployed = deployment(routes=(CLOUD,), guard=one)
+            await connected(deployed, app, asked, tell, ledger)
+
+    anyio.run(run)
+    assert (got, shown, sent) == (asked, answers, answers)
+    assert seen == [[]], "nothing passes what is not decided"
 
 
 # ── policies that change ─────────────────────────────────────────────────────────────────────────
