@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -51,6 +51,7 @@ from guardrail.files import Entry
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
 from guardrail.live import Folders, Live, utc_now
 from guardrail.policy.facts import Need
+from guardrail.policy.ladder import decide_output
 from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
 from guardrail.policy.obligations import retention
 from guardrail.policy.scenarios import load_scenarios
@@ -58,6 +59,8 @@ from guardrail.policy.serials import Trust
 from guardrail.policy.signing import read_public_keys
 from guardrail.policy.trials import Stage
 from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
+from guardrail.protocols.maps import sockets_of
+from guardrail.protocols.streams import STREAMS, socket_at
 from guardrail.regions import Regions, load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import Taxonomy, load_taxonomy
@@ -704,7 +707,8 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now, adopt: boo
         holds_answers=config.output.streams == "buffer",
         reader=build_reader(**config.media.model_dump()),
     )
-    _check_output(guard, routes, apps)
+    for store in filter(None, (loaded.stable, loaded.candidate)):
+        _check_output(config, replace(guard, policies=store), routes, apps)
     deployment = Deployment(
         guard=guard,
         routes=routes,
@@ -715,7 +719,7 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now, adopt: boo
 
     def served(directory: Entry, regions: Entry) -> PolicyStore:
         store = policies_of(directory, regions)
-        _check_output(replace(guard, policies=store), routes, apps)
+        _check_output(config, replace(guard, policies=store), routes, apps)
         _check_scenarios(directory / "tests", store)
         return store
 
@@ -751,27 +755,46 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now, adopt: boo
     )
 
 
-def _check_output(guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]) -> None:
+def _check_output(
+    config: Config, guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]
+) -> None:
     """Refuses routes whose answers could not be masked, as policy wants it, while they stream."""
-    if guard.holds_answers:
-        return
     vocabulary = guard.policies.vocabulary
     now = datetime.now(UTC)
+    spoken = sockets_of(config.middleware.websockets)
+    sockets = tuple(socket_at(path, protocol) for path, protocol in spoken.items())
     problems = []
     for name, app in apps.items():
+        streams = (*STREAMS, *(sockets if name == config.middleware.app else ()))
+        kinds = [s.name for s in streams if not (guard.holds_answers and s.ends)]
+        if not kinds:
+            continue
         context = derive_context(app, headers=(), vocabulary=vocabulary, exchange="start", now=now)
-        for route in routes:
+        for route, injected in product(routes, (False, True)):
             endpoint = route.endpoint
-            for category, entities in unenforced(guard, context, endpoint=endpoint).items():
+            missed = unenforced(guard, context, endpoint=endpoint, injected=injected)
+            known = unenforced(guard, context, endpoint=endpoint) if injected else {}
+            for category in (one for one in missed if one not in known):
+                _, reasons = decide_output(
+                    guard.policies, context, category, endpoint=endpoint, injected=injected
+                )
+                rules = ", ".join(one.policy for one in reasons if one.effect == "forbid")
                 problems.append(
                     f"endpoints.{endpoint.id}: policy masks {category!r} in answers to app "
-                    f"{name!r}, and {', '.join(entities)} can only be found in whole texts, not "
-                    "while an answer streams; give the pattern a finite width, exclude the entity, "
-                    "permit showClear, or hold such answers to their end with "
-                    'output.streams = "buffer"'
+                    f"{name!r} ({rules or 'no rule permits showClear'}), and "
+                    f"{', '.join(missed[category])} can only be found in whole texts, not while "
+                    f"an answer streams as {', '.join(kinds)}; give the pattern a finite width, "
+                    f"exclude the entity, permit showClear, or {_MENDS[guard.holds_answers]}"
                 )
     if problems:
         raise ConfigError(problems)
+
+
+_MENDS = {
+    False: 'hold such answers to their end with output.streams = "buffer"',
+    True: "list what ends an answer there in middleware.websockets",
+}
+"""What helps where answers must not stream, and where they are held but nothing ends them."""
 
 
 def _check_ttl(config: VaultsConfig, policies: PolicyStore, apps: Mapping[str, App]) -> None:

@@ -3,7 +3,7 @@
 A thread looks at the files every few seconds. What has changed, and then kept still for one more
 look, is loaded and checked beside the requests; what is sound takes the place of what was in force
 in one step, and what is not leaves it as it is. An exchange asks once which policies decide it, and
-keeps to them. Each process looks for itself.
+keeps to them; on a WebSocket that is each frame of the client. Each process looks for itself.
 
 Where policies must be signed, what is not, or no longer, or is older than what was in force, is not
 sound. Files are read once then: what was verified is what is loaded.

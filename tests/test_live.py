@@ -260,6 +260,26 @@ def test_a_share_of_conversations_tries_the_candidate(built: Built, folders: Pat
     assert {asked(built, f"c{number}").treatment for number in range(9)} == {Treatment.CLEAR}
 
 
+def test_a_candidate_must_be_enforceable_on_streams_from_the_start(folders: Path) -> None:
+    hidden = STOP.replace('"send"', '"output"').replace('"personal"', '"location"')
+    (folders / "new" / "policies" / "acme.cedar").write_text(hidden)
+    (folders / "own.yaml").write_text(
+        "supported_languages: [en]\nrecognizers: [{name: k, supported_entity: LOCATION, "
+        "patterns: [{name: n, regex: 'ACME-[0-9]+', score: 0.9}]}]\n"
+    )
+    detection = {"names": [], "recognizers": [str(folders / "own.yaml")]}
+    config = configured(folders)
+    config = config.model_copy(update={"detection": config.detection.model_validate(detection)})
+    build(config).close()
+    candidate = Folder(path=str(folders / "new"), digest=digest_of(folders, "new"))
+    write_rollout(folders / "rollout.json", Rollout().start(candidate, 100))
+    with pytest.raises(ConfigError) as caught:
+        build(config)
+    problems = caught.value.problems
+    assert [problem.split(":")[0] for problem in problems] == ["endpoints.local", "endpoints.paris"]
+    assert "policy masks 'location' in answers to app 'crm' (acme.stop)" in problems[0]
+
+
 def test_a_candidate_that_is_changed_is_used_no_more(built: Built, folders: Path) -> None:
     candidate = Folder(path=str(folders / "new"), digest=digest_of(folders, "new"))
     write_rollout(folders / "rollout.json", Rollout().start(candidate, 100))
