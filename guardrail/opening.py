@@ -126,7 +126,7 @@ def _who(
     """Who asks, and why their headers are refused."""
     exchange_id, at = new_id(), now()
     named = [(k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in headers]
-    vocabulary = built.deployment.guard.policies.vocabulary
+    vocabulary = built.live.now.stable.guard.policies.vocabulary
     refusal = None
     try:
         context = derive_context(
