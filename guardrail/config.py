@@ -612,13 +612,13 @@ def drafted(config: Config) -> tuple[Draft, Regions]:
         config.policies.directory or default_directory("policies"),
         regions=regions,
         taxonomy=configured_taxonomy(config.detection),
-        endpoints=[_route(name, one).endpoint for name, one in config.endpoints.items()],
-        principals=[_app(name, one).principal for name, one in config.apps.items()],
+        endpoints=_endpoints(config),
+        principals=_principals(config),
     )
     return draft, regions
 
 
-def populated_policies(config: Config, policies: Path, regions: Path) -> PolicyStore:
+def populated_policies(config: Config, policies: Entry, regions: Entry) -> PolicyStore:
     """Gives the policies of two folders, with the apps and endpoints of a configuration.
 
     Raises: what `load_regions` and `load_policies` raise.
@@ -627,9 +627,17 @@ def populated_policies(config: Config, policies: Path, regions: Path) -> PolicyS
         policies,
         regions=load_regions(regions),
         taxonomy=configured_taxonomy(config.detection),
-        endpoints=[_route(name, one).endpoint for name, one in config.endpoints.items()],
-        principals=[_app(name, one).principal for name, one in config.apps.items()],
+        endpoints=_endpoints(config),
+        principals=_principals(config),
     )
+
+
+def _endpoints(config: Config) -> list[Endpoint]:
+    return [_route(name, one).endpoint for name, one in config.endpoints.items()]
+
+
+def _principals(config: Config) -> list[Principal]:
+    return [_app(name, one).principal for name, one in config.apps.items()]
 
 
 def lacking(config: Config) -> frozenset[Need]:
@@ -669,13 +677,7 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now, adopt: boo
     apps = {name: _app(name, one) for name, one in config.apps.items()}
 
     def policies_of(directory: Entry, regions: Entry) -> PolicyStore:
-        store = load_policies(
-            directory,
-            regions=load_regions(regions),
-            taxonomy=taxonomy,
-            endpoints=[route.endpoint for route in routes],
-            principals=[app.principal for app in apps.values()],
-        )
+        store = populated_policies(config, directory, regions)
         _check_words(config, store.vocabulary)
         _check_ttl(config.vaults, store, apps)
         return store

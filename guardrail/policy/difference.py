@@ -289,31 +289,41 @@ def _notes(old: PolicyStore, new: PolicyStore) -> Iterator[Note]:
         yield Note(f"the law {law} is gone: nobody is protected by it any more", looser=True)
     for law in sorted(after - before):
         yield Note(f"the law {law} is new: it holds beside the others")
+    gone, come = _moved(old, new), _moved(new, old)
     for law in sorted(before & after):
-        gone, come = _covered(old, law, new), _covered(new, law, old)
-        if gone:
-            yield Note(f"{law} no longer applies in {_listed(gone)}", looser=True)
-        if come:
-            yield Note(f"{law} now applies in {_listed(come)}, too")
+        if law in gone:
+            yield Note(f"{law} no longer applies in {_listed(gone[law])}", looser=True)
+        if law in come:
+            yield Note(f"{law} now applies in {_listed(come[law])}, too")
+    if EVERYWHERE in gone:
+        # A law permits what the rules that hold everywhere do not: sending personal data at all.
+        said = f"a law now applies in {_listed(gone[EVERYWHERE])}, where none did"
+        yield Note(f"{said}: what stayed local leaves where that law permits it", looser=True)
     for kind in sorted(old.vocabulary):
         words, others = old.vocabulary[kind], new.vocabulary[kind]
-        gone, come = sorted(words - others), sorted(others - words)
-        if gone:
-            yield Note(f"{kind}: {_listed(gone)} may no longer be said; what says it is refused")
-        if come:
+        less, more = sorted(words - others), sorted(others - words)
+        if less:
+            yield Note(f"{kind}: {_listed(less)} may no longer be said; what says it is refused")
+        if more:
             may = kind in ("purpose", "basis")
             said = "may now be said, and was refused before" if may else "is a new word"
-            yield Note(f"{kind}: {_listed(come)} {said}", looser=may)
+            yield Note(f"{kind}: {_listed(more)} {said}", looser=may)
 
 
-def _covered(store: PolicyStore, law: str, other: PolicyStore) -> list[str]:
-    """The places that a law covers in one set and not in the other."""
+def _moved(store: PolicyStore, other: PolicyStore) -> Mapping[str, list[str]]:
+    """For each set of rules the places whose people it is asked about here, and not in the other.
 
-    def covers(one: PolicyStore, place: str) -> bool:
-        return law in one.regions.applicable(origin=place, establishment="")
+    Under `EVERYWHERE` those for which no law is asked here, as the place may not be known.
+    """
 
-    places = store.regions.parents
-    return sorted(one for one in places if covers(store, one) and not covers(other, one))
+    def asked(one: PolicyStore, place: str) -> set[str]:
+        return {*one.regions.applicable(origin=place, establishment="")} or {EVERYWHERE}
+
+    places: dict[str, list[str]] = {}
+    for place in sorted({*store.regions.parents, *other.regions.parents}):
+        for law in asked(store, place) - asked(other, place):
+            places.setdefault(law, []).append(place)
+    return places
 
 
 # ---- in words

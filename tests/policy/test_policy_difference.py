@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,18 @@ from guardrail.policy.difference import (
     phrase_of,
 )
 from guardrail.policy.domain import Axis, Value
+from guardrail.policy.ladder import decide
 from guardrail.policy.loader import PolicyStore, populated
 from guardrail.policy.scenarios import LOCAL, load_world
 from guardrail.regions import load_regions
-from guardrail.types import Endpoint
+from guardrail.types import (
+    Category,
+    Endpoint,
+    Evidence,
+    Principal,
+    RequestContext,
+    Treatment,
+)
 
 BARE = load(endpoints=(), principals=())
 WORLD = load_world(POLICIES / "tests", BARE)
@@ -245,10 +254,47 @@ def test_words_and_laws_that_come_and_go(tmp_path: Path) -> None:
         ("purpose", True),
     ]
     back = compared(new, SHIPPED, "eu").notes
-    assert [one.text for one in back][:2] == [
-        "the law vn is new: it holds beside the others",
-        "jp no longer applies in KR",
+    assert [(one.text.partition(":")[0], one.looser) for one in back][:3] == [
+        ("the law vn is new", False),
+        ("jp no longer applies in KR", True),
+        ("a law now applies in VN, where none did", True),
     ]
+
+
+def test_a_law_where_none_applied_is_looser(tmp_path: Path) -> None:
+    wider = instead("regions/jp.toml", 'jurisdictions = ["JP"]', 'jurisdictions = ["JP", "MX"]')
+    new = edited(tmp_path, wider)
+    found = compared(SHIPPED, new, "jp")
+    assert found.looser
+    assert [(one.text.partition(":")[0], one.looser) for one in found.notes] == [
+        ("jp now applies in MX, too", False),
+        ("a law now applies in MX, where none did", True),
+    ]
+    # So it is: what stayed local may leave.
+    for store, treatment in ((SHIPPED, Treatment.LOCAL), (new, Treatment.CLEAR)):
+        here = populated(
+            store,
+            endpoints=[*store.endpoints.values()],
+            principals=[Principal(id="app", establishment="MX")],
+        )
+        context = RequestContext(
+            exchange="e",
+            principal=here.principals["app"],
+            purpose="general",
+            basis="contract",
+            origin="MX",
+            conversation="",
+            now=datetime(2026, 12, 1, tzinfo=UTC),
+        )
+        decision = decide(
+            here,
+            context,
+            {Category("contact"): Evidence()},
+            endpoint=here.endpoints["jp"],
+            local=here.endpoints[LOCAL],
+            residual=0.0,
+        )
+        assert decision.treatments[Category("contact")] is treatment
 
 
 def test_cases_are_exactly_the_requests(tmp_path: Path) -> None:
