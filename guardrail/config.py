@@ -11,11 +11,11 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -47,14 +47,20 @@ from guardrail.detection.selection import Preferences
 from guardrail.errors import ConfigError
 from guardrail.exchange import Deployment, Limits
 from guardrail.extraction.reader import build_reader
+from guardrail.files import Entry
 from guardrail.guard import Guard, build_guard, holds_on_streams, unenforced
-from guardrail.live import Folders, Live
+from guardrail.live import Folders, Live, utc_now
 from guardrail.policy.facts import Need
+from guardrail.policy.ladder import decide_output
 from guardrail.policy.loader import Draft, PolicyStore, draft_policies, load_policies
 from guardrail.policy.obligations import retention
 from guardrail.policy.scenarios import load_scenarios
+from guardrail.policy.serials import Trust
+from guardrail.policy.signing import read_public_keys
 from guardrail.policy.trials import Stage
 from guardrail.protocols.headers import DEFAULT_HEADERS, HeaderNames
+from guardrail.protocols.maps import sockets_of
+from guardrail.protocols.streams import STREAMS, socket_at
 from guardrail.regions import Regions, load_regions
 from guardrail.routing.routes import Route
 from guardrail.taxonomy import Taxonomy, load_taxonomy
@@ -180,6 +186,13 @@ class EndpointConfig(_Table):
 ROLLOUT = "guardrail-rollout.json"
 """The file beside the configuration in which a rollout is kept."""
 
+STATE = "policy-state.json"
+"""The file beside the configuration in which the highest serial of signed policies is kept."""
+
+
+def _one_or_several(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path) else value
+
 
 class PoliciesConfig(_Table):
     """`[policies]`: the folder of the rules; the shipped one where none is named.
@@ -187,13 +200,19 @@ class PoliciesConfig(_Table):
     `reload_s` is how many seconds pass between two looks at the files, 0 for never. `shadow` is a
     folder with policies/ and regions/ that are asked beside those in force and decide nothing.
     `rollout` is the file in which `guardrail policy rollout` says what is in force; without one it
-    is guardrail-rollout.json beside the configuration's file.
+    is guardrail-rollout.json beside the configuration's file. `verify_key` lists the public keys
+    one of which must have signed the policies; `state` is the file with the highest serial that was
+    in force; without one it is policy-state.json beside the configuration's file.
     """
 
     directory: Path | None = None
     reload_s: float = Field(default=1.0, ge=0, le=3600)
     shadow: Path | None = None
     rollout: Path | None = None
+    verify_key: Annotated[tuple[Path, ...], BeforeValidator(_one_or_several)] = Field(
+        default=(), min_length=1
+    )
+    state: Path | None = None
 
 
 class RegionsConfig(_Table):
@@ -315,7 +334,8 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _duration(value: Any) -> Any:
+def duration(value: Any) -> Any:
+    """The time that a text such as 90s, 30m, 12h, 30d or 4w means; raises ValueError."""
     if isinstance(value, timedelta) and value > timedelta():
         return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
@@ -324,7 +344,7 @@ def _duration(value: Any) -> Any:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 
 class VaultsConfig(_Table):
@@ -515,6 +535,8 @@ def _anchored(config: Config, base: Path) -> Config:
                     "directory": anchor(config.policies.directory),
                     "shadow": anchor(config.policies.shadow),
                     "rollout": anchor(config.policies.rollout or Path(ROLLOUT)),
+                    "verify_key": tuple(base / key for key in config.policies.verify_key),
+                    "state": anchor(config.policies.state or Path(STATE)),
                 }
             ),
             "regions": RegionsConfig(directory=anchor(config.regions.directory)),
@@ -619,8 +641,22 @@ def lacking(config: Config) -> frozenset[Need]:
     return frozenset(need for need, met in needs if not met)
 
 
-def build(config: Config) -> Built:
+def trust_of(config: PoliciesConfig) -> Trust | None:
+    """Gives who may sign policies; None where they need not be signed.
+
+    Raises:
+        ConfigError: a key cannot be read.
+    """
+    if not config.verify_key:
+        return None
+    return Trust(keys=read_public_keys(config.verify_key), state=config.state or Path(STATE))
+
+
+def build(config: Config, *, clock: Callable[[], datetime] = utc_now, adopt: bool = True) -> Built:
     """Gives the objects a configuration describes, self-tested and ready to decide.
+
+    `clock` is what the signatures of policies expire by. Without `adopt` nothing is noted of the
+    policies being in force, as where they are tried only.
 
     Raises:
         ConfigError: policies, regions, endpoints or detectors do not fit together.
@@ -632,7 +668,7 @@ def build(config: Config) -> Built:
     routes = tuple(_route(name, one) for name, one in config.endpoints.items())
     apps = {name: _app(name, one) for name, one in config.apps.items()}
 
-    def policies_of(directory: Path, regions: Path) -> PolicyStore:
+    def policies_of(directory: Entry, regions: Entry) -> PolicyStore:
         store = load_policies(
             directory,
             regions=load_regions(regions),
@@ -650,6 +686,8 @@ def build(config: Config) -> Built:
         rollout=config.policies.rollout,
         shadow=config.policies.shadow,
         load=policies_of,
+        trust=trust_of(config.policies),
+        clock=clock,
     )
     loaded = folders.read()
     if loaded.problems:
@@ -669,7 +707,8 @@ def build(config: Config) -> Built:
         holds_answers=config.output.streams == "buffer",
         reader=build_reader(**config.media.model_dump()),
     )
-    _check_output(guard, routes, apps)
+    for store in filter(None, (loaded.stable, loaded.candidate)):
+        _check_output(config, replace(guard, policies=store), routes, apps)
     deployment = Deployment(
         guard=guard,
         routes=routes,
@@ -678,19 +717,26 @@ def build(config: Config) -> Built:
         limits=Limits(request=config.limits.request_bytes, answer=config.limits.answer_bytes),
     )
 
-    def served(directory: Path, regions: Path) -> PolicyStore:
+    def served(directory: Entry, regions: Entry) -> PolicyStore:
         store = policies_of(directory, regions)
-        _check_output(replace(guard, policies=store), routes, apps)
+        _check_output(config, replace(guard, policies=store), routes, apps)
         _check_scenarios(directory / "tests", store)
         return store
 
-    live = Live(deployment, replace(folders, load=served), loaded, every=config.policies.reload_s)
     vaults = configured_vaults(config.vaults)
     try:
         audit = AuditLog(SqliteStore(config.audit.path), timeout_s=config.audit.timeout_s)
     except BaseException:
         vaults.close()
         raise
+    try:
+        if adopt:
+            folders.adopt(loaded)
+    except BaseException:
+        audit.close()
+        vaults.close()
+        raise
+    live = Live(deployment, replace(folders, load=served), loaded, every=config.policies.reload_s)
     return Built(
         config=config,
         deployment=deployment,
@@ -709,27 +755,46 @@ def build(config: Config) -> Built:
     )
 
 
-def _check_output(guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]) -> None:
+def _check_output(
+    config: Config, guard: Guard, routes: Iterable[Route], apps: Mapping[str, App]
+) -> None:
     """Refuses routes whose answers could not be masked, as policy wants it, while they stream."""
-    if guard.holds_answers:
-        return
     vocabulary = guard.policies.vocabulary
     now = datetime.now(UTC)
+    spoken = sockets_of(config.middleware.websockets)
+    sockets = tuple(socket_at(path, protocol) for path, protocol in spoken.items())
     problems = []
     for name, app in apps.items():
+        streams = (*STREAMS, *(sockets if name == config.middleware.app else ()))
+        kinds = [s.name for s in streams if not (guard.holds_answers and s.ends)]
+        if not kinds:
+            continue
         context = derive_context(app, headers=(), vocabulary=vocabulary, exchange="start", now=now)
-        for route in routes:
+        for route, injected in product(routes, (False, True)):
             endpoint = route.endpoint
-            for category, entities in unenforced(guard, context, endpoint=endpoint).items():
+            missed = unenforced(guard, context, endpoint=endpoint, injected=injected)
+            known = unenforced(guard, context, endpoint=endpoint) if injected else {}
+            for category in (one for one in missed if one not in known):
+                _, reasons = decide_output(
+                    guard.policies, context, category, endpoint=endpoint, injected=injected
+                )
+                rules = ", ".join(one.policy for one in reasons if one.effect == "forbid")
                 problems.append(
                     f"endpoints.{endpoint.id}: policy masks {category!r} in answers to app "
-                    f"{name!r}, and {', '.join(entities)} can only be found in whole texts, not "
-                    "while an answer streams; give the pattern a finite width, exclude the entity, "
-                    "permit showClear, or hold such answers to their end with "
-                    'output.streams = "buffer"'
+                    f"{name!r} ({rules or 'no rule permits showClear'}), and "
+                    f"{', '.join(missed[category])} can only be found in whole texts, not while "
+                    f"an answer streams as {', '.join(kinds)}; give the pattern a finite width, "
+                    f"exclude the entity, permit showClear, or {_MENDS[guard.holds_answers]}"
                 )
     if problems:
         raise ConfigError(problems)
+
+
+_MENDS = {
+    False: 'hold such answers to their end with output.streams = "buffer"',
+    True: "list what ends an answer there in middleware.websockets",
+}
+"""What helps where answers must not stream, and where they are held but nothing ends them."""
 
 
 def _check_ttl(config: VaultsConfig, policies: PolicyStore, apps: Mapping[str, App]) -> None:
@@ -754,7 +819,7 @@ def _check_ttl(config: VaultsConfig, policies: PolicyStore, apps: Mapping[str, A
         raise ConfigError(problems)
 
 
-def _check_scenarios(tests: Path, store: PolicyStore) -> None:
+def _check_scenarios(tests: Entry, store: PolicyStore) -> None:
     """Refuses policies that do not decide what the scenarios beside them expect."""
     if not tests.is_dir():
         return

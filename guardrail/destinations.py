@@ -53,7 +53,7 @@ def configured_destination(
     """
     with tempfile.TemporaryDirectory() as folder:  # what is treated here is recorded nowhere
         audit = AuditConfig(path=Path(folder) / "audit.db")
-        with closing(build(config.model_copy(update={"audit": audit}))) as built:
+        with closing(build(config.model_copy(update={"audit": audit}), adopt=False)) as built:
             apps, policies = built.apps, built.deployment.guard.policies
             endpoints = {route.endpoint.id: route.endpoint for route in built.deployment.routes}
     if endpoint not in endpoints:

@@ -6,7 +6,7 @@ drops the commands that follow it and feeds `RecordFailed` instead.
 
     new ──RequestReceived──▶ decided ──ResponseStarted──▶ answering ──ResponseEnded──▶ closed
      │                         │  ▲                          │
-     └──▶ refused              └──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
+     └──▶ refused ◀────────────┴──┘ RecordFailed             └──Blocked, PeerGone──▶ closed
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from guardrail.protocols.maps import GENERIC, Protocol, protocol_at, protocol_of
 from guardrail.protocols.mirrored import chosen, is_mirrored, written
 from guardrail.protocols.payload import Json, JsonNumber
 from guardrail.protocols.sealed import Seal, seal_of
+from guardrail.protocols.streams import AWS_MESSAGES, EVENTS, LINES, TEXT, Stream, stream_of
 from guardrail.remembering import Case, Leaving, Memory, Witness, keeps, recall
 from guardrail.routing.routes import AUTO, Choice, Route, choose, local_route, serving
 from guardrail.taxonomy import UNINSPECTABLE
@@ -87,7 +88,10 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
-    """The shell cannot take this request: unknown path, bad credentials, too large, too slow."""
+    """The shell cannot take this request: unknown path, bad credentials, too large, too slow.
+
+    Or it cannot send on what was decided.
+    """
 
     status: int
     code: str
@@ -346,7 +350,8 @@ class Exchange:
     of audit events and `new_id` their ids (UUIDv7 hex). `target` is the route of a `TRANSPORT`,
     `models` are those that the connection of a `SOCKET` names, `made` the answers given on it.
     `vaults` has what earlier exchanges left: the conversation's placeholders, too. `injected` says
-    that something spoke to the model on the same connection.
+    that something spoke to the model on the same connection. `stream` is how the answer streams,
+    where that is known before it begins.
     """
 
     def __init__(
@@ -363,9 +368,11 @@ class Exchange:
         models: frozenset[str] = frozenset(),
         made: Collection[str] = (),
         injected: bool = False,
+        stream: Stream | None = None,
     ) -> None:
         self._deployment = deployment
         self._door = door
+        self._stream = stream
         self._context = context
         self._vault = vault
         self._vaults = vaults
@@ -412,6 +419,11 @@ class Exchange:
     def decision(self) -> Decision:
         """What policy decided; blocked until it has."""
         return self._decision
+
+    @property
+    def _policies(self) -> str:
+        """The digest of the policies that decide."""
+        return self._deployment.guard.policies.digest
 
     def is_slow(self, event: Event) -> bool:
         """Whether an event of the answer takes too long to be handled on an event loop."""
@@ -554,7 +566,13 @@ class Exchange:
         )
         if self._seal and not forward.diverted:
             forward = self._as_signed(event, forward, same=body_out == arrived)
+        self._check_stream()
         return self._go(forward)
+
+    def _check_stream(self) -> None:
+        """Refuses a request whose answer can only stream, where that cannot be masked."""
+        if self._stream:
+            self._outgoing().check(self._stream)
 
     def _untouched(self, event: RequestReceived) -> Forward:
         """A request in which nothing is to be inspected, as it came."""
@@ -589,6 +607,7 @@ class Exchange:
         self._state = State.DECIDED
         self._route, self._case, self._vault = self._target, case, case.vault
         self._endpoints = self._targets()
+        self._check_stream()
         return (self._untouched(event),)
 
     def _headers(self, headers: Headers) -> list[tuple[Body, Protocol]]:
@@ -817,29 +836,23 @@ class Exchange:
         options = content_type.lower()
         if "charset" in options and not _UTF8.search(options):
             raise Refusal(502, "upstream_uninspectable", "the answer is not UTF-8")
-        streams = media == "text/event-stream" or media in _LINES or _is_text(media)
-        if streams and outgoing.unenforced:
-            names = ", ".join(outgoing.unenforced)
-            raise Refusal(
-                403,
-                "answer_not_streamable",
-                f"policy masks {names} data, which can only be found in a whole answer; "
-                'ask without streaming, or set output.streams = "buffer"',
-            )
-        if media == "text/event-stream":
+        stream = stream_of(media, self._protocol)
+        if stream:
+            outgoing.check(stream)
+        if stream is EVENTS:
             self._streams_events = True
             return EventAnswer(protocol=self._protocol, outgoing=outgoing, witness=self._witness)
-        if media in _LINES or (self._protocol.lines and media in _UNTOLD):
+        if stream is LINES:
             self._streams_events = self._streams_lines = True
             return EventAnswer(
                 protocol=self._protocol, outgoing=outgoing, lines=True, witness=self._witness
             )
-        if media == _MESSAGES_OF_AWS:
+        if stream is AWS_MESSAGES:
             if not self._protocol.messages:
                 raise Refusal(502, "upstream_uninspectable", "nothing describes these messages")
             self._streams_messages = True
             return MessageAnswer(protocol=self._protocol, outgoing=outgoing)
-        if _is_text(media):
+        if stream is TEXT:
             return TextAnswer(outgoing)
         quiet = self._inspection is None or self._protocol.media
         if quiet and media.startswith(_PICTURES):
@@ -1064,7 +1077,7 @@ class Exchange:
             ),
             counts=fields.pop("counts", self._inspection.counts if self._inspection else {}),
             policies=decision.policies,
-            policy_digest=decision.digest,
+            policy_digest=decision.digest or (self._policies if self._filter else ""),
             bytes_in=self._bytes_in,
             **(self._asked() if kind != "egress.outcome" else {}),
             **fields,
@@ -1101,6 +1114,7 @@ _TABLE: Mapping[tuple[State, type], Callable[[Exchange, Any], Sequence[Command]]
     (State.NEW, PeerGone): Exchange._on_left,
     (State.REFUSED, RecordFailed): Exchange._on_record_failed,
     (State.DECIDED, RecordFailed): Exchange._on_record_failed,
+    (State.DECIDED, RequestRefused): Exchange._on_refused,
     (State.DECIDED, ResponseStarted): Exchange._on_start,
     (State.DECIDED, UpstreamFailed): Exchange._on_upstream_failed,
     (State.DECIDED, EarlyHint): Exchange._on_hint,
@@ -1186,22 +1200,8 @@ class _Cases:
 _UNREAD = frozenset("MEDIA REMOTE_REFERENCE TOKENS READ_DOCUMENT READ_PICTURE".split())
 """Entities of what cannot be changed, and mostly not be read."""
 _UTF8 = re.compile(r"charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*(?:;|$)")
-_LINES = frozenset(
-    f"application/{name}" for name in "x-ndjson ndjson jsonl x-jsonl jsonlines".split()
-)
-"""Types of answers that are one JSON value a line."""
-_UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-"""Types that say nothing about what an answer is."""
-_MESSAGES_OF_AWS = "application/vnd.amazon.eventstream"
 _PICTURES = ("image/", "audio/", "video/", "font/")
 """Types of answers that hold no text, to requests that carried nothing or asked for one."""
-_TEXTS = frozenset(
-    f"application/{name}" for name in "javascript xml xhtml+xml yaml x-subrip".split()
-)
-
-
-def _is_text(media: str) -> bool:
-    return (media.startswith("text/") and media != "text/json") or media in _TEXTS
 
 
 def _single_headers(headers: Headers) -> dict[bytes, str]:

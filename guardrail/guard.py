@@ -34,6 +34,7 @@ from guardrail.policy.loader import PolicyStore
 from guardrail.protocols.bodies import Body
 from guardrail.protocols.fields import Action, Leaf, Path, Step, file_in, leaves, rewrite
 from guardrail.protocols.maps import Protocol, field_names
+from guardrail.protocols.streams import Stream
 from guardrail.protocols.untrusted import marked, untrusted
 from guardrail.spans import resolve
 from guardrail.taxonomy import INJECTION, NONE, Taxonomy
@@ -422,7 +423,7 @@ def judge(
         )
 
     decision = asked(guard.policies)
-    if guard.shadow is None:
+    if guard.shadow is None or (guard.shadow.signed and guard.shadow.signed.expired(context.now)):
         return decision
     with suppress(Exception):  # a shadow changes nothing, whatever becomes of it
         others = asked(guard.shadow).treatments
@@ -675,7 +676,7 @@ class Filter:
     own values back, for text or for the arguments of a tool that is declared or not. `readers` make
     what finds in sentences, or in whole texts, what no rule does; they are told whether a text may
     be an identifier and how long it may get. `unenforced` are categories that policy masks and that
-    cannot be masked in an answer while it streams.
+    cannot be masked in an answer while it streams, unless that `holds` its texts to their end.
     """
 
     def __init__(
@@ -687,9 +688,11 @@ class Filter:
         masked: Counter[str],
         readers: Sequence[Callable[[bool, int], Reader]] = (),
         unenforced: tuple[Category, ...] = (),
+        holds: bool = False,
     ) -> None:
         self._readers = readers
-        self.unenforced = unenforced
+        self._unenforced = unenforced
+        self._holds = holds
         self._active = active
         self._restoring = restoring
         self._declared = declared
@@ -700,6 +703,16 @@ class Filter:
     def slow(self) -> bool:
         """Whether an answer takes too long to be filtered on an event loop."""
         return bool(self._readers)
+
+    def check(self, stream: Stream) -> None:
+        """Raises Refusal (403) where not all that policy masks can be masked on such a stream."""
+        if self._unenforced and not (self._holds and stream.ends):
+            raise Refusal(
+                403,
+                "answer_not_streamable",
+                f"policy masks {', '.join(self._unenforced)} data, which can only be found in "
+                f"whole texts, not in {stream.name}; {stream.mend}",
+            )
 
     def transform(
         self,
@@ -826,15 +839,14 @@ def build_filter(
         masked=masked,
         readers=readers,
         unenforced=(
-            tuple(unenforced(guard, context, endpoint=endpoint))
-            if whole and not guard.holds_answers
-            else ()
+            tuple(unenforced(guard, context, endpoint=endpoint, injected=injected)) if whole else ()
         ),
+        holds=guard.holds_answers,
     )
 
 
 def unenforced(
-    guard: Guard, context: RequestContext, *, endpoint: Endpoint
+    guard: Guard, context: RequestContext, *, endpoint: Endpoint, injected: bool = False
 ) -> Mapping[Category, tuple[str, ...]]:
     """Gives what policy masks in answers and only a whole text shows: entities, by category.
 
@@ -842,7 +854,7 @@ def unenforced(
         Unavailable: it cannot be told what there is to mask.
     """
     selection = guard.detector.selection(context.principal.id)
-    shown = _shown(guard, context, endpoint)
+    shown = _shown(guard, context, endpoint, injected=injected)
     part = guard.detector.beyond(_wanted(guard, selection, shown), whole=True)
     found: dict[Category, tuple[str, ...]] = {}
     for entity in sorted(part.entities) if part else ():

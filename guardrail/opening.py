@@ -18,6 +18,7 @@ from guardrail.context import App, derive_context
 from guardrail.errors import PolicyUnavailable, Refusal, VaultUnavailable
 from guardrail.exchange import (
     Command,
+    Deployment,
     Door,
     Event,
     Exchange,
@@ -26,7 +27,8 @@ from guardrail.exchange import (
     RequestReceived,
     RequestRefused,
 )
-from guardrail.policy.loader import selftest
+from guardrail.guard import Guard
+from guardrail.policy.loader import PolicyStore, selftest
 from guardrail.protocols.maps import Protocol
 from guardrail.routing.routes import Route
 from guardrail.session import ClientFrame, Session
@@ -57,10 +59,13 @@ def prove_thread(built: Built) -> None:
     """
     now = built.live.now
     for deployment in filter(None, (now.stable, now.candidate)):
-        policies = deployment.guard.policies
-        if policies.digest not in getattr(_threads, "proven", ()):
-            selftest(policies)
-            _threads.proven = (*getattr(_threads, "proven", ())[-7:], policies.digest)
+        _prove(deployment.guard.policies)
+
+
+def _prove(policies: PolicyStore) -> None:
+    if policies.digest not in getattr(_threads, "proven", ()):
+        selftest(policies)
+        _threads.proven = (*getattr(_threads, "proven", ())[-7:], policies.digest)
 
 
 def open_exchange(
@@ -96,8 +101,15 @@ def open_session(
     A connection is a conversation of its own: its vault ends with it.
     """
     context, refusal = _who(built, app, headers, path)
+
+    def in_force() -> Deployment:
+        deployment = built.live.deployment(context.conversation)
+        _prove(deployment.guard.policies)  # they may have changed since the thread was proven
+        return deployment
+
     session = Session(
         built.live.deployment(context.conversation),
+        in_force=in_force,
         path=path,
         protocol=protocol,
         context=context,
@@ -114,7 +126,7 @@ def _who(
     """Who asks, and why their headers are refused."""
     exchange_id, at = new_id(), now()
     named = [(k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in headers]
-    vocabulary = built.deployment.guard.policies.vocabulary
+    vocabulary = built.live.now.stable.guard.policies.vocabulary
     refusal = None
     try:
         context = derive_context(
@@ -137,13 +149,26 @@ _UNPROVEN = RequestRefused(
 )
 
 
+_EXPIRED = RequestRefused(
+    status=503,
+    code="guardrail_unavailable",
+    message="the signature of the policies has expired, so nothing is sent",
+)
+
+
 def advance(built: Built, exchange: Exchange, event: Event) -> list[Command]:
-    """Gives what an event leads to, on a thread on which the policy engine is proven."""
+    """Gives what an event leads to, on a thread on which the policy engine is proven.
+
+    After the signature of the policies has expired no request goes anywhere; answers to those that
+    went before still come back.
+    """
     try:
         prove_thread(built)
     except PolicyUnavailable:
         path = event.path if isinstance(event, RequestReceived | RequestRefused) else ""
         event = replace(_UNPROVEN, path=path)
+    if isinstance(event, RequestReceived) and built.live.now.expired:
+        event = replace(_EXPIRED, path=event.path)
     return exchange.receive(event)
 
 
@@ -178,17 +203,24 @@ def advance_session(built: Built, session: Session, event: SessionEvent) -> list
     """`advance` for a session."""
     try:
         prove_thread(built)
+        _prove(session.policies)
     except PolicyUnavailable:
         event = _UNPROVEN
+    if isinstance(event, ClientFrame) and built.live.now.expired:
+        event = _EXPIRED
     return session.receive(event)
 
 
 async def advance_session_async(
     built: Built, session: Session, event: SessionEvent
 ) -> list[SessionCommand]:
-    """`advance_async` for a session: a frame that takes long to read is read on another thread."""
-    light = built.deployment.guard.detector.light
-    if isinstance(event, ClientFrame) and len(event.data) > light:
+    """`advance_async` for a session: a large frame of the client is read on another thread, and
+    what the server says where names are looked for in it.
+
+    Whoever calls it waits for one event before the next.
+    """
+    heavy = isinstance(event, ClientFrame) and len(event.data) > _light(built.deployment.guard)
+    if heavy or session.is_slow(event):
         return await to_thread.run_sync(advance_session, built, session, event, limiter=_readers())
     return advance_session(built, session, event)
 
@@ -200,8 +232,12 @@ def _is_light(built: Built, event: RequestReceived) -> bool:
     if encodings - {b"", b"identity"}:
         return False  # who knows how much it is
     size = len(event.body) + len(event.query) + sum(map(len, event.envelope))
-    guard = built.deployment.guard
-    return size <= (0 if guard.reader else guard.detector.light)
+    return size <= _light(built.deployment.guard)
+
+
+def _light(guard: Guard) -> int:
+    """Bytes of a request up to which it is read quickly enough for an event loop."""
+    return 0 if guard.reader else guard.detector.light
 
 
 _limiter: RunVar[CapacityLimiter] = RunVar("guardrail readers")

@@ -11,13 +11,13 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from guardrail.errors import ConfigError
+from guardrail.files import Entry
 from guardrail.problems import Problem, toml_place, toml_problem
 
 COUNTRIES: frozenset[str] = frozenset(
@@ -117,20 +117,21 @@ class Regions:
         return tuple(sorted(covering | self._covered_by.get(establishment, nowhere)))
 
 
-def load_regions(directory: Path) -> Regions:
+def load_regions(directory: Entry) -> Regions:
     """Gives the regions of every `*.toml` file in a directory, checked against one another.
 
     Raises:
         ConfigError: anything is wrong, each as `file:line:column: path: what and how to mend`.
     """
-    files = sorted(directory.glob("*.toml"))
+    files = sorted(directory.glob("*.toml"), key=lambda file: file.name)
     if not files:
         raise ConfigError([f"{directory.name}: no region files; add one such as eu.toml"])
     problems: list[Problem] = []
     profiles: list[_Profile] = []
     digest = hashlib.sha256()
     for file in files:
-        content = file.read_bytes()
+        with file.open("rb") as opened:
+            content = opened.read()
         digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
         profile, faults = _read(f"{directory.name}/{file.name}", file.stem, content)
         profiles += [profile] if profile else []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,7 +17,9 @@ from guardrail.audit.log import AuditLog
 from guardrail.config import Built, Upstream, load_config
 from guardrail.context import App
 from guardrail.exchange import Deployment, Limits
-from guardrail.live import Live
+from guardrail.guard import Guard
+from guardrail.live import Folders, Live, Loaded
+from guardrail.policy.rollout import Rollout
 from guardrail.transform.vaults import Vaults
 from guardrail.types import AuditEvent
 
@@ -84,6 +87,25 @@ def assemble(
             for route in known.routes
         },
     )
+
+
+def turning(built: Built, folder: Path) -> tuple[Built, Callable[[Guard], None]]:
+    """The same with policies that can be changed while it serves, and what changes them."""
+    store = built.deployment.guard.policies
+    folders = Folders(
+        policies=folder, regions=folder, rollout=None, shadow=None, load=lambda *_: store
+    )
+    live = Live(built.deployment, folders, Loaded(store, None, None, Rollout()))
+
+    def turn(guard: Guard) -> None:
+        nonlocal store
+        store = guard.policies
+        (folder / f"{len(list(folder.iterdir()))}.cedar").touch()
+        live.look()
+        live.look()
+        assert live.now.stable.guard.policies is store
+
+    return replace(built, live=live), turn
 
 
 @dataclass

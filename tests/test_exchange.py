@@ -549,7 +549,7 @@ EVENTS: dict[str, Event] = {
 LIVES: dict[str, tuple[list[Event], str]] = {
     # what has happened, and the events that may come next
     "new": ([], "request, refused, gone"),
-    "decided": ([ask(HELLO)], "record failed, started, failed, hinted, app failed, gone"),
+    "decided": ([ask(HELLO)], "record failed, refused, started, failed, hinted, app failed, gone"),
     "answering": ([ask(HELLO), started()], "chunk, ended, failed, app failed, gone"),
     "refused": ([post(b"{")], "record failed"),
     "blocked": ([ask(HELLO, model="nobody")], "record failed"),

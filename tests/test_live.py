@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 
 from guardrail.config import Built, Config, build, load_config
 from guardrail.errors import ConfigError
+from guardrail.exchange import Door, RequestRefused
 from guardrail.guard import inspect, judge
 from guardrail.live import Live
-from guardrail.opening import now, prove_thread
+from guardrail.opening import now, open_exchange, prove_thread
 from guardrail.policy.rollout import Folder, Rollout, write_rollout
 from guardrail.protocols.bodies import read_body
 from guardrail.protocols.maps import GENERIC
@@ -118,6 +120,23 @@ def test_a_sound_edit_comes_into_force_once_it_is_at_rest(built: Built, folders:
     (folders / "policies" / "acme.cedar").unlink()
     looked(built.live)
     assert built.live.now.stable.guard.policies.digest == before.stable.guard.policies.digest
+
+
+def test_a_new_word_may_be_said_once_it_is_in_force(built: Built, folders: Path) -> None:
+    app = replace(built.apps["crm"], trust_headers=True)
+
+    def refused() -> RequestRefused | None:
+        headers = ((b"x-guardrail-purpose", b"outreach"),)
+        return open_exchange(built, door=Door.MIDDLEWARE, app=app, headers=headers)[1]
+
+    first = refused()
+    assert first is not None
+    assert first.code == "invalid_header"
+    words = folders / "policies" / "vocabulary.toml"
+    text = words.read_text("utf-8")
+    words.write_text(text.replace("[purpose]\n", '[purpose]\noutreach = "letters"\n'), "utf-8")
+    looked(built.live)
+    assert refused() is None
 
 
 def test_what_moves_still_waits(built: Built, folders: Path) -> None:
@@ -258,6 +277,26 @@ def test_a_share_of_conversations_tries_the_candidate(built: Built, folders: Pat
     write_rollout(folders / "rollout.json", rollout.promote().rollback())
     looked(built.live)
     assert {asked(built, f"c{number}").treatment for number in range(9)} == {Treatment.CLEAR}
+
+
+def test_a_candidate_must_be_enforceable_on_streams_from_the_start(folders: Path) -> None:
+    hidden = STOP.replace('"send"', '"output"').replace('"personal"', '"location"')
+    (folders / "new" / "policies" / "acme.cedar").write_text(hidden)
+    (folders / "own.yaml").write_text(
+        "supported_languages: [en]\nrecognizers: [{name: k, supported_entity: LOCATION, "
+        "patterns: [{name: n, regex: 'ACME-[0-9]+', score: 0.9}]}]\n"
+    )
+    detection = {"names": [], "recognizers": [str(folders / "own.yaml")]}
+    config = configured(folders)
+    config = config.model_copy(update={"detection": config.detection.model_validate(detection)})
+    build(config).close()
+    candidate = Folder(path=str(folders / "new"), digest=digest_of(folders, "new"))
+    write_rollout(folders / "rollout.json", Rollout().start(candidate, 100))
+    with pytest.raises(ConfigError) as caught:
+        build(config)
+    problems = caught.value.problems
+    assert [problem.split(":")[0] for problem in problems] == ["endpoints.local", "endpoints.paris"]
+    assert "policy masks 'location' in answers to app 'crm' (acme.stop)" in problems[0]
 
 
 def test_a_candidate_that_is_changed_is_used_no_more(built: Built, folders: Path) -> None:

@@ -44,11 +44,13 @@ from guardrail.detection.known.building import ListBuilder
 from guardrail.detection.known.keys import key_of
 from guardrail.detection.known.spelling import Spelling
 from guardrail.detection.selection import Selection
-from guardrail.errors import ConfigError
-from guardrail.exchange import ChunkReceived, Emit, Exchange
+from guardrail.errors import ConfigError, Refusal
+from guardrail.exchange import ChunkReceived, Door, Emit, Exchange, RequestReceived
 from guardrail.guard import Filter, Guard, build_filter, unenforced
 from guardrail.live import Live
 from guardrail.opening import advance_async
+from guardrail.protocols.eventstream import Message, MessageFramer, dump_message
+from guardrail.protocols.streams import EVENTS
 from guardrail.transform.vault import Vault
 from guardrail.types import Finding, Span, TextUnit
 
@@ -414,6 +416,107 @@ def test_what_needs_whole_texts_is_not_skipped_on_a_stream(hiding: Guard) -> Non
     assert not unenforced(with_recognizer(guard(), Last()), usual(), endpoint=CLOUD.endpoint)
 
 
+AWS = (b"content-type", b"application/vnd.amazon.eventstream")
+CONVERSE = "/model/gpt-4o/converse-stream"
+GEMINI = "/v1beta/models/gpt-4o:streamGenerateContent"
+TOLD = "Ask. Then ask Kim"
+UNTOLD = "Ask. Then ask [PERSON REDACTED]"
+
+
+def bedrock() -> bytes:
+    def message(kind: str, payload: object) -> bytes:
+        headers = ((":event-type", kind), (":content-type", JSON[1].decode()))
+        return dump_message(Message(headers=headers, payload=json.dumps(payload).encode()))
+
+    return b"".join(
+        [
+            *(
+                message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
+                for text in words(TOLD)
+            ),
+            message("contentBlockStop", {"contentBlockIndex": 0}),
+            message("messageStop", {"stopReason": "end_turn"}),
+        ]
+    )
+
+
+def from_bedrock(raw: bytes) -> str:
+    said = [json.loads(one.payload) for one in MessageFramer().feed(raw)]
+    return "".join(one["delta"]["text"] for one in said if "delta" in one)
+
+
+def gemini() -> bytes:
+    chunks = [
+        {"candidates": [{"index": 0, "content": {"role": "model", "parts": [{"text": text}]}}]}
+        for text in words(TOLD)
+    ]
+    return json.dumps(chunks).encode()
+
+
+def from_gemini(raw: bytes) -> str:
+    parts = [chunk["candidates"][0]["content"]["parts"][0] for chunk in json.loads(raw)]
+    return "".join(part["text"] for part in parts)
+
+
+def lines() -> bytes:
+    return b"".join(
+        json.dumps({"message": {"role": "assistant", "content": text}, "done": False}).encode()
+        + b"\n"
+        for text in words(TOLD)
+    )
+
+
+KINDS: dict[str, tuple[bytes, tuple[bytes, bytes], str, Callable[[bytes], str]]] = {
+    "server-sent events": (b"".join(map(delta, words(TOLD))) + DONE, SSE, CHAT, from_chat),
+    "JSON lines": (lines(), NDJSON, "/api/chat", from_ollama),
+    "messages of AWS": (bedrock(), AWS, CONVERSE, from_bedrock),
+    "plain text": (TOLD.encode(), (b"content-type", b"text/plain"), CHAT, bytes.decode),
+}
+REQUESTS[CONVERSE] = b'{"messages": [{"role": "user", "content": [{"text": "Who?"}]}]}'
+REQUESTS[GEMINI] = b'{"contents": [{"role": "user", "parts": [{"text": "Who?"}]}]}'
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_kind_of_stream_begins_that_cannot_be_masked(name: str, hiding: Guard) -> None:
+    raw, kind, path, read = KINDS[name]
+    story = answered(with_recognizer(hiding, Last()), raw, kind=kind, path=path)
+    assert story.lines[1].startswith("reply 403 answer_not_streamable, close aborted")
+    assert f"not in {name}; ask without streaming" in story.reply.body.decode()
+    assert "Kim" not in story.reply.body.decode()
+    held = with_recognizer(hiding, Last(), holds_answers=True)
+    assert read(answered(held, raw, kind=kind, path=path).answer) == UNTOLD
+
+
+def test_lines_that_do_not_say_so_are_lines_all_the_same(hiding: Guard) -> None:
+    exchange = open_exchange(
+        deployment(guard=with_recognizer(hiding, Last())),
+        door=Door.TRANSPORT,
+        target=CLOUD,
+    )
+    request = RequestReceived(method="GET", path="/v1/files/file-1/content")
+    kind = (b"content-type", b"application/octet-stream")
+    story = tell(exchange, request, started(kind), ChunkReceived(b'{"a": "Ask. Then ask Kim"}\n'))
+    assert any(line.startswith("reply 403 answer_not_streamable") for line in story.lines)
+
+
+def test_an_array_is_read_whole_however_it_comes(hiding: Guard) -> None:
+    raw = gemini()
+    one = with_recognizer(hiding, Last())
+    for at in (0, 7, len(raw) // 2):
+        answer = answered(one, raw[:at], raw[at:], path=GEMINI).answer
+        assert from_gemini(answer) == UNTOLD
+
+
+def test_who_speaks_to_the_model_may_make_policy_mask(tmp_path: Path) -> None:
+    rule = HIDDEN.format(category="name").replace("when {", "when { context.injected &&")
+    one = with_recognizer(guard(policies_with(tmp_path, {"house.cedar": rule})), Last())
+    assert not unenforced(one, usual(), endpoint=CLOUD.endpoint)
+    assert unenforced(one, usual(), endpoint=CLOUD.endpoint, injected=True) == {"name": ("PERSON",)}
+    outgoing = build_filter(one, usual(), endpoint=CLOUD.endpoint, vault=Vault(), injected=True)
+    with pytest.raises(Refusal, match="name data"):
+        outgoing.check(EVENTS)
+
+
 def test_what_needs_whole_texts_is_held_where_that_is_wanted(hiding: Guard) -> None:
     one = with_recognizer(hiding, Last(), holds_answers=True)
     exchange = open_exchange(deployment(guard=one))
@@ -433,7 +536,9 @@ recognizers:
 """
 
 
-def config(folder: Path, **output: object) -> dict[str, object]:
+def config(
+    folder: Path, *, sockets: dict[str, list[str]] | None = None, **output: object
+) -> dict[str, object]:
     path = folder / "own.yaml"
     path.write_text(ENDLESS)
     return {
@@ -442,6 +547,7 @@ def config(folder: Path, **output: object) -> dict[str, object]:
         "detection": {"recognizers": [str(path)], "names": ["blank:en"]},
         "audit": {"path": str(folder / "audit.db")},
         "output": output,
+        "middleware": {"websockets": sockets or {}},
     }
 
 
@@ -456,6 +562,47 @@ def test_a_route_whose_answers_cannot_be_masked_does_not_start(tmp_path: Path) -
     bounded = config(tmp_path)
     (tmp_path / "own.yaml").write_text(ENDLESS.replace("+", "{1,20}"))
     build(load_config(bounded)).close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *KINDS,
+        *("frames of the WebSocket /v1/realtime", "frames of the WebSocket /v1/responses"),
+        "frames of the WebSocket /ws/chat",
+    ],
+)
+def test_the_refusal_to_start_names_every_kind_of_stream(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(load_config(config(tmp_path, sockets={"/ws/chat": ["end"]})))
+    (problem,) = caught.value.problems
+    named, mend = problem.split(" streams as ")[1].split("; ")
+    assert name in named.split(", ")
+    assert "in answers to app 'default' (base.secret), and API_KEY can only" in problem
+    assert mend.startswith("give the pattern a finite width")
+
+
+def test_what_is_held_needs_an_end(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(
+            load_config(config(tmp_path, sockets={"/ws/chat": [], "/ws": ["x"]}, streams="buffer"))
+        )
+    (problem,) = caught.value.problems
+    assert "streams as frames of the WebSocket /ws/chat; " in problem
+    assert problem.endswith("list what ends an answer there in middleware.websockets")
+    ended = config(tmp_path, sockets={"/ws/chat": ["end"]}, streams="buffer")
+    build(load_config(ended)).close()
+
+
+def test_what_policy_masks_only_once_somebody_speaks_to_the_model_counts(tmp_path: Path) -> None:
+    rule = HIDDEN.format(category="location").replace("when {", "when { context.injected &&")
+    policies = policies_with(tmp_path, {"house.cedar": rule})
+    tables = {**config(tmp_path), "policies": {"directory": str(policies), "reload_s": 0}}
+    (tmp_path / "own.yaml").write_text(ENDLESS.replace("API_KEY", "LOCATION"))
+    with pytest.raises(ConfigError) as caught:
+        build(load_config(tables))
+    (problem,) = caught.value.problems
+    assert "masks 'location' in answers to app 'default' (house.location.hidden)" in problem
 
 
 def test_known_people_are_masked_in_answers(tmp_path: Path, hiding: Guard) -> None:

@@ -98,18 +98,26 @@ class Gateway:
 
     async def _healthz(self, send: Send) -> None:
         healthy = self._built.audit.healthy
-        now = self._built.live.now
+        live = self._built.live
+        now = live.now
         policies = now.stable.guard.policies
         candidate = now.candidate.guard.policies.digest if now.candidate else None
         shadow = now.stable.guard.shadow
+        ill = now.problems or live.expiring
+        state = "expired" if now.expired else "degraded" if now.problems else None
         await _send_json(
             send,
-            200 if healthy else 503,
+            200 if healthy and not now.expired else 503,
             {
-                "status": "ok" if healthy and not now.problems else "degraded",
+                "status": "ok" if healthy and not ill else "degraded",
                 "audit": "ok" if healthy else "unavailable",
-                "policies": "degraded" if now.problems else "ok",
+                "policies": state or ("expiring" if live.expiring else "ok"),
                 "policy_problems": len(now.problems),
+                "policy_problem_codes": sorted(now.codes),
+                "policy_serial": now.signed.serial if now.signed else None,
+                "policy_key": now.signed.key if now.signed else None,
+                "policy_expires": now.signed.expires_at.isoformat() if now.signed else None,
+                "policy_days_left": live.days_left,
                 "policy_digest": policies.digest,
                 "policies_since": now.since.isoformat(timespec="seconds"),
                 "candidate_digest": candidate,

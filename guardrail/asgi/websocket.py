@@ -8,8 +8,7 @@ describes is refused before it opens.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +28,7 @@ from guardrail.exchange import (
 )
 from guardrail.opening import advance_session_async, new_id, open_session
 from guardrail.protocols.errors import Told, render_error
-from guardrail.protocols.maps import GENERIC, Protocol, protocol_at
+from guardrail.protocols.maps import protocol_at, sockets_of
 from guardrail.protocols.mirrored import is_mirrored
 from guardrail.session import (
     Accept,
@@ -56,25 +55,12 @@ _CREDENTIAL = "openai-insecure-api-key."
 _UNKNOWN = "guardrail does not inspect WebSockets on this path; list it under middleware.websockets"
 
 
-def spoken_at(path: str, configured: Mapping[str, Iterable[str]]) -> Protocol | None:
-    """Gives what the frames of a WebSocket speak; None where nobody says so.
-
-    `configured` adds paths to those that maps name, each with what ends an answer there.
-    """
-    known = protocol_at(path)
-    if path in known.sockets:
-        return known
-    if path in configured:
-        return replace(GENERIC, answered=frozenset(configured[path]))
-    return None
-
-
 async def guard_socket(
     app: ASGIApp, built: Built, *, caller: App, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Serves one WebSocket; `scope` is what the app would get, its headers as they came."""
     await receive()  # websocket.connect
-    protocol = spoken_at(scope["path"], built.config.middleware.websockets)
+    protocol = sockets_of(built.config.middleware.websockets).get(scope["path"])
     session, refusal = open_session(
         built,
         app=caller,
@@ -187,6 +173,7 @@ class _Socket:
     last_at: float = field(default_factory=anyio.current_time)
     delivered: deque[Message] = field(default_factory=deque)
     speaking: anyio.Lock = field(default_factory=anyio.Lock)
+    deciding: anyio.Lock = field(default_factory=anyio.Lock)
 
     # what the app gets
 
@@ -269,12 +256,21 @@ class _Socket:
     async def perform(self, event: Event) -> None:
         """Does what an event leads to, in order."""
         if isinstance(event, ClientFrame):
-            commands = deque(await advance_session_async(self.built, self.session, event))
-            await self._perform(commands)
+            await self._perform(await self._advance(event))
             return
         async with self.speaking:  # frames of the app keep their order, whoever sends them
-            commands = deque(await advance_session_async(self.built, self.session, event))
-            await self._perform(commands)
+            await self._perform(await self._advance(event))
+
+    async def _advance(self, event: Event) -> deque[Command]:
+        """What an event leads to. The two directions take turns; the event loop waits for none.
+
+        Once a frame has been taken it is decided, also for one who does not wait any more.
+        """
+        commands: deque[Command] = deque()
+        with anyio.CancelScope(shield=True):
+            async with self.deciding:
+                commands += await advance_session_async(self.built, self.session, event)
+        return commands
 
     async def _perform(self, commands: deque[Command]) -> None:
         while commands:
@@ -284,7 +280,7 @@ class _Socket:
                         with anyio.CancelScope(shield=self.session.state is State.CLOSED):
                             await self.built.audit.record(record.event)
                     except Exception:  # whatever keeps the log from being written
-                        commands = deque(self.session.receive(RecordFailed()))
+                        commands = await self._advance(RecordFailed())
                 case Accept() as accept:
                     await self.answer(
                         {

@@ -53,7 +53,13 @@ def policies_of(directory: Path | None, file: Path) -> PolicyStore:
 
     Raises: what `build` and `load_policies` raise.
     """
-    return folder_policies(directory) if directory else rehearsed(load_config(file))
+    return folder_policies(directory) if directory else rehearsed(written(load_config(file)))
+
+
+def written(settings: Config) -> Config:
+    """The configuration for who writes policies: as they stand there, signed or not."""
+    policies = settings.policies.model_copy(update={"verify_key": ()})
+    return settings.model_copy(update={"policies": policies})
 
 
 def folders_of(directory: Path | None, file: Path) -> tuple[Path, Path]:
@@ -117,12 +123,14 @@ def draft_of(directory: Path | None, file: Path) -> tuple[Draft, Regions, frozen
 def rehearsed(settings: Config) -> PolicyStore:
     """Builds everything beside an audit log and vaults that are thrown away; gives the policies.
 
+    Of signed policies it is not noted that they are in force.
+
     Raises: what `build` raises.
     """
     with tempfile.TemporaryDirectory() as folder:
         audit = AuditConfig(path=Path(folder) / "audit.db")
         beside = {"audit": audit, "vaults": VaultsConfig(ttl=ttl_of(settings.vaults))}
-        with closing(build(settings.model_copy(update=beside))) as built:
+        with closing(build(settings.model_copy(update=beside), adopt=False)) as built:
             return built.deployment.guard.policies
 
 

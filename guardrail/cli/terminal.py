@@ -28,6 +28,9 @@ class Code(IntEnum):
     INVALID = 3
     UNTESTED = 4
     LOOSER = 5
+    UNSIGNED = 6
+    EXPIRED = 7
+    ROLLED_BACK = 8
 
 
 CODES = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 invalid configuration or policies."
@@ -35,6 +38,9 @@ CODES = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 invalid configuration or p
 
 POLICY_CODES = f"{CODES[:-1]}, 4 scenarios failed, 5 looser."
 """The same for commands about policies."""
+
+SIGNED_CODES = f"{CODES[:-1]}, 6 badly signed or changed, 7 expired, 8 rolled back."
+"""The same for verifying signed policies."""
 
 ConfigFile = Annotated[
     Path,

@@ -31,7 +31,18 @@ from guardrail.policy.loader import EVERYWHERE, PolicyStore
 from guardrail.types import Treatment
 
 _ORDER = (
-    *("category", "endpoint", "store", "app", "basis", "purpose", "consents", "filings", "age"),
+    *(
+        "category",
+        "endpoint",
+        "source",
+        "store",
+        "app",
+        "basis",
+        "purpose",
+        "consents",
+        "filings",
+        "age",
+    ),
     *("sink", "toolDeclared", "residual", "injected", "count", "confidence", "origin", "home"),
     *("days", "day"),
 )
@@ -311,9 +322,9 @@ def _covered(store: PolicyStore, law: str, other: PolicyStore) -> list[str]:
 _TOPICS: Mapping[Topic, str] = {
     "send": "{category}{endpoint}: {old} → {new}",
     "stay": "{category} on the local model: {old} → {new}",
-    "show": "{category} in answers{endpoint}: {old} → {new}",
-    "restore": "originals of {category} in answers{endpoint}: {old} → {new}",
-    "unaudited": "{category}{endpoint} while the audit log is down: {old} → {new}",
+    "show": "{category} in answers{source}: {old} → {new}",
+    "restore": "originals of {category} in answers{source}: {old} → {new}",
+    "unaudited": "{category}{source} while the audit log is down: {old} → {new}",
     "retain": "keeping{store}{days}: {old} → {new}",
     "purge": "destroying{store}{days}: {old} → {new}",
 }
@@ -334,10 +345,10 @@ def headline(change: Change) -> str:
     """What happens to what, in one line: `health to fr: pseudonymised → clear`."""
     told = {one.name: one for one in change.where}
     said = _SAID.get(change.topic, _ALLOWED)
-    away = " to " if change.topic == "send" else " from "
     return _TOPICS[change.topic].format(
         category=_some(told.get("category"), "every category"),
-        endpoint=away + _some(told.get("endpoint"), "every endpoint"),
+        endpoint=" to " + _some(told.get("endpoint"), "every endpoint"),
+        source=" from " + _some(told.get("source"), "every endpoint"),
         store=" " + _some(told.get("store"), "everything"),
         days=f" for {_range(told['days'])} days" if "days" in told else "",
         old=said[change.old],
@@ -368,7 +379,7 @@ def cases(change: Change) -> list[str]:
 def _headed(topic: Topic) -> frozenset[str]:
     """The facts that the headline names."""
     kept = topic in ("retain", "purge")
-    return frozenset({"store", "days"} if kept else {"category", "endpoint"})
+    return frozenset({"store", "days"} if kept else {"category", "endpoint", "source"})
 
 
 def phrase_of(condition: Condition) -> str:

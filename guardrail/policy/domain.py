@@ -54,22 +54,19 @@ MAX_REQUESTS = 1 << 26
 
 _ABOUT = ("category", "origin", "purpose", "basis", "consents", "filings", "age", "count")
 _FOUND = ("confidence", "residual", "injected", "day")
+_ANSWERED = ("confidence", "injected", "day")
 _ASKED: Mapping[Topic, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "send": ((*SEND, PROCESS_LOCALLY), ("app", "endpoint", "home", *_ABOUT, *_FOUND)),
     "stay": ((PROCESS_LOCALLY,), ("app", "home", *_ABOUT, *_FOUND)),
-    "show": (tuple(SHOW), ("app", "endpoint", *_ABOUT, "confidence", "injected", "day")),
-    "restore": (
-        (REIDENTIFY,),
-        ("app", "endpoint", *_ABOUT, "confidence", "injected", "day", "sink", "toolDeclared"),
-    ),
-    "unaudited": (
-        (PROCESS_UNAUDITED,),
-        ("app", "endpoint", *_ABOUT, "confidence", "injected", "day"),
-    ),
+    "show": (tuple(SHOW), ("app", "source", *_ABOUT, *_ANSWERED)),
+    "restore": ((REIDENTIFY,), ("app", "source", *_ABOUT, *_ANSWERED, "sink", "toolDeclared")),
+    "unaudited": ((PROCESS_UNAUDITED,), ("app", "source", *_ABOUT, *_ANSWERED)),
     "retain": ((RETAIN,), ("app", "store", "origin", "purpose", "basis", "days")),
     "purge": ((PURGE,), ("app", "store", "origin", "purpose", "basis", "days")),
 }
-"""The actions that a topic asks about, and the facts that its requests consist of."""
+"""The actions that a topic asks about, and the facts that its requests consist of.
+
+`endpoint` is one that is not local, `home` one that is, `source` any, of an answer."""
 
 TOPICS: tuple[Topic, ...] = tuple(_ASKED)
 """`send`: leaving for a model abroad, or else staying; `stay`: the local model; `show` and
@@ -88,6 +85,7 @@ _HOLDERS: Mapping[str, tuple[str, str]] = {
     "app": ("App", "principal"),
     "endpoint": ("Endpoint", "resource"),
     "home": ("Endpoint", "resource"),
+    "source": ("Endpoint", "resource"),
 }
 _NUMBERS: Mapping[str, tuple[int | None, ...]] = {
     "age": (None, *AGES),
@@ -97,7 +95,7 @@ _NUMBERS: Mapping[str, tuple[int | None, ...]] = {
     "days": DAYS,
 }
 _FLAGS = frozenset({"injected", "toolDeclared"})
-_RESOURCES = frozenset({"endpoint", "home", "store"})
+_RESOURCES = frozenset({"endpoint", "home", "source", "store"})
 _MEMBERSHIP = frozenset({"contains", "containsAll", "containsAny"})
 USUAL_DAY = 20261201
 """The day of requests where no rule tells days apart."""
@@ -209,6 +207,8 @@ class World:
             yield from (one.id for one in store.endpoints.values() if not one.local)
         elif name == "home":
             yield from self.homes
+        elif name == "source":
+            yield from store.endpoints
         elif name == "category":
             yield from sorted(store.categories)
         elif name == "origin":
@@ -358,16 +358,16 @@ class _Table:
 def _resource(action: str, world: World) -> str:
     if action in (RETAIN, PURGE):
         return "store"
-    return "home" if action == PROCESS_LOCALLY and world.homes else "endpoint"
+    if action == PROCESS_LOCALLY:
+        return "home" if world.homes else "endpoint"
+    return "endpoint" if action in SEND else "source"
 
 
 def _facts(action: str, world: World) -> tuple[str, ...]:
     """The facts that a question of an action holds."""
     named = next(names for actions, names in _ASKED.values() if action in actions)
     resource = _resource(action, world)
-    return tuple(
-        one for one in named if one not in ("endpoint", "home", "store") or one == resource
-    )
+    return tuple(one for one in named if one not in _RESOURCES or one == resource)
 
 
 def _question(action: str, told: Mapping[str, Any], only: frozenset[str]) -> dict[str, Any]:
@@ -400,7 +400,7 @@ def _question(action: str, told: Mapping[str, Any], only: frozenset[str]) -> dic
     return request(
         principal=told["app"],
         action=action,
-        endpoint=told["home" if told.get("home") else "endpoint"],
+        endpoint=next(told[name] for name in ("home", "source", "endpoint") if name in told),
         context=facts(case, where, only=only),
     )
 

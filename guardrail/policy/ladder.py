@@ -243,6 +243,8 @@ def _unfit(store: PolicyStore, context: RequestContext, endpoints: tuple[Endpoin
     Principals and endpoints must equal those that were loaded, since rules judge the loaded facts.
     """
     words = store.vocabulary
+    if store.signed and store.signed.expired(context.now):
+        return "ExpiredPolicies"
     if store.principals.get(context.principal.id) != context.principal:
         return "UnknownPrincipal"
     if any(store.endpoints.get(endpoint.id) != endpoint for endpoint in endpoints):

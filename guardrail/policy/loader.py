@@ -13,7 +13,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from cedarpy import Entities, PolicySet, Schema
 
 from guardrail.endpoints import check_endpoints
 from guardrail.errors import ConfigError, PolicyUnavailable
+from guardrail.files import Entry
 from guardrail.policy.cedar import (
     MAX_BYTES,
     Rule,
@@ -35,6 +35,7 @@ from guardrail.policy.cedar import (
 from guardrail.policy.entities import check_classes, check_principals, check_words, entities
 from guardrail.policy.lint import expiring, lint, mentioned
 from guardrail.policy.questions import Case, Restoring, facts, keeping, request
+from guardrail.policy.signing import Signed
 from guardrail.policy.trees import actions
 from guardrail.policy.verdicts import Memory
 from guardrail.policy.vocabulary import (
@@ -87,7 +88,8 @@ class PolicyStore:
     each law, and those under `EVERYWHERE` for where none applies; `sets` the same, parsed, by law
     and by the action that is asked about. `vocabulary` has keys purpose, basis, consent, filing,
     agreement, sector; `meanings` says of each word what it means. `schema_text` is the schema as
-    the engine has it.
+    the engine has it. `signed` is what the signature of the files says, None where none was asked
+    for.
     """
 
     digest: str
@@ -104,6 +106,7 @@ class PolicyStore:
     schema: Schema = field(repr=False)
     entities: Entities = field(repr=False)
     memo: Memory = field(repr=False, compare=False)
+    signed: Signed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +127,7 @@ class Draft:
 
 
 def draft_policies(
-    directory: Path,
+    directory: Entry,
     *,
     regions: Regions,
     taxonomy: Taxonomy,
@@ -165,7 +168,7 @@ def draft_policies(
 
 
 def load_policies(
-    directory: Path,
+    directory: Entry,
     *,
     regions: Regions,
     taxonomy: Taxonomy,
@@ -207,6 +210,18 @@ def load_policies(
     )
     selftest(store)
     return store
+
+
+def policies_digest(directory: Entry, regions: Regions) -> str:
+    """The digest that the policies of a directory would have, whether or not they may be loaded.
+
+    Raises:
+        ConfigError: a file is missing or cannot be read.
+    """
+    sources, problems = _read(directory, regions)
+    if problems:
+        raise ConfigError(problems)
+    return _digest(tuple(sources.values()), regions)
 
 
 def populated(
@@ -295,7 +310,7 @@ def _sample(case: Case, action: str, endpoint: str) -> dict[str, Any]:
     return request(principal=case.principal, action=action, endpoint=endpoint, context=told)
 
 
-def _read(directory: Path, regions: Regions) -> tuple[dict[str, Source], list[Problem]]:
+def _read(directory: Entry, regions: Regions) -> tuple[dict[str, Source], list[Problem]]:
     """The files by stem (the schema by its name), base first, and what is missing or unreadable."""
     needed = [WORDS, SCHEMA, f"{BASE}.cedar", *(f"{law}.cedar" for law in regions.ids)]
     names = dict.fromkeys([*needed, *sorted(file.name for file in directory.glob("*.cedar"))])

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
 
 from guardrail.errors import ConfigError
+from guardrail.files import Entry
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 16
@@ -49,7 +49,7 @@ class Wrong(Exception):
         self.message = message
 
 
-def read_marked(path: Path, name: str) -> Marked:
+def read_marked(path: Entry, name: str) -> Marked:
     """What a YAML file holds; `name` is what problems call the file.
 
     Raises:

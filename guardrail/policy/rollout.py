@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from guardrail.errors import ConfigError
+from guardrail.files import write_whole
 
 MAX_BYTES = 1 << 16
 _BUCKETS = 100
@@ -124,15 +123,6 @@ def write_rollout(file: Path, rollout: Rollout) -> None:
     """
     content = json.dumps(asdict(rollout), indent=2, sort_keys=True).encode() + b"\n"
     try:
-        descriptor, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(opened.fileno())
-            Path(made).replace(file)
-        except BaseException:
-            Path(made).unlink(missing_ok=True)
-            raise
+        write_whole(file, content)
     except OSError as error:
         raise ConfigError([f"{file}: cannot be written: {error.strerror}"]) from None

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Literal
 
 from guardrail.endpoints import MAX_SOVEREIGNTY
 from guardrail.errors import ConfigError
+from guardrail.files import Entry
 from guardrail.policy.loader import PolicyStore
 from guardrail.policy.marked import (
     Field,
@@ -98,7 +99,7 @@ class Scenario:
     because: Mapping[Category, frozenset[str]] = field(default_factory=dict)
 
 
-def load_scenarios(directory: Path, store: PolicyStore) -> tuple[World, tuple[Scenario, ...]]:
+def load_scenarios(directory: Entry, store: PolicyStore) -> tuple[World, tuple[Scenario, ...]]:
     """The world and the scenarios of a folder, in the order of its files, checked by the policies.
 
     The store's own applications and endpoints belong to the world, too, unless it names others so.
@@ -107,7 +108,8 @@ def load_scenarios(directory: Path, store: PolicyStore) -> tuple[World, tuple[Sc
         ConfigError: anything is wrong; a problem reads `policies/tests/jp.yaml:12: what and how`.
     """
     label = f"{directory.parent.name}/{directory.name}"
-    files = [file for file in sorted(directory.glob("*.yaml")) if file.name != WORLD]
+    found = sorted(directory.glob("*.yaml"), key=lambda file: file.name)
+    files = [file for file in found if file.name != WORLD]
     if not files:
         raise ConfigError([f"{label}: no scenarios; write some, e.g. {label}/eu.yaml"])
     pages: dict[str, Marked] = {}
@@ -130,7 +132,7 @@ def load_scenarios(directory: Path, store: PolicyStore) -> tuple[World, tuple[Sc
     return world, tuple(scenarios)
 
 
-def load_world(directory: Path, store: PolicyStore) -> World:
+def load_world(directory: Entry, store: PolicyStore) -> World:
     """The applications and endpoints that a folder's `world.yaml` names, beside the store's own.
 
     Raises:
@@ -152,7 +154,7 @@ class _Reader:
         self._store = store
         self._name = name
         self._world = world or World(apps=store.principals, endpoints=store.endpoints)
-        self._law = store.regions.regions.get(Path(name).stem)
+        self._law = store.regions.regions.get(PurePath(name).stem)
 
     def world(self, page: Marked) -> World:
         """The applications and endpoints that the file names, beside the store's own."""

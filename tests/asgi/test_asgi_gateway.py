@@ -54,6 +54,8 @@ async def test_health_is_told_to_anybody_and_holds_no_secret(gateway: Gateway) -
     assert answer.json.keys() == {
         *("status", "audit", "regions", "policies", "policy_digest", "policies_since"),
         *("policy_problems", "candidate_digest", "candidate_share", "shadow_digest"),
+        *("policy_problem_codes", "policy_serial", "policy_key", "policy_expires"),
+        "policy_days_left",
     }
     assert (answer.json["policies"], answer.json["policy_problems"]) == ("ok", 0)
     assert answer.json["status"] == "ok"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
-from asgi_world import Ledger, assemble
+from asgi_world import Ledger, assemble, turning
 from exchange_world import CLOUD, HOME, NEVER_SHOW_CARDS, deployment, guard, policies_with
 from servers import eventually
 from starlette.applications import Starlette
@@ -17,12 +21,17 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route as HttpRoute
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from guardrail.asgi.middleware import Guardrail
 from guardrail.config import Built
+from guardrail.detection.detector import RuleDetector
+from guardrail.detection.injection import Injections
 from guardrail.exchange import Deployment, Limits
+from guardrail.guard import Guard
 from guardrail.protocols.headers import HeaderNames
+from guardrail.types import AuditEvent, Finding, Span, TextUnit
 
 MAIL = "alice@example.com"
 CARD = "4111 1111 1111 1111"
@@ -84,6 +93,7 @@ class World:
     app: App
     ledger: Ledger
     client: TestClient
+    turn: Callable[[Guard], None]
 
     def open(self, path: str = REALTIME, **options: Any) -> Any:
         return self.client.websocket_connect(path, **options)
@@ -93,7 +103,7 @@ Make = Callable[..., World]
 
 
 @pytest.fixture
-def world(ledger: Ledger) -> Iterator[Make]:
+def world(ledger: Ledger, tmp_path: Path) -> Iterator[Make]:
     opened: list[Built] = []
 
     def make(
@@ -112,6 +122,8 @@ def world(ledger: Ledger) -> Iterator[Make]:
         deployed = replace(deployed or deployment(routes=(CLOUD,)), limits=sizes)
         built = assemble(ledger, deployed=deployed, tables=tables, trust_headers=trust_headers)
         opened.append(built)
+        (tmp_path / "live").mkdir(exist_ok=True)
+        built, turn = turning(built, tmp_path / "live")
         app = App(**how)
         paths = ["/v1/realtime", RESPONSES, "/open", "/ws/chat", "/ws/other"]
         routes = [
@@ -120,7 +132,7 @@ def world(ledger: Ledger) -> Iterator[Make]:
             HttpRoute("/x", lambda request: JSONResponse({})),
         ]
         guarded = Guardrail(Starlette(routes=routes), built)
-        return World(app, ledger, TestClient(guarded))
+        return World(app, ledger, TestClient(guarded), turn)
 
     yield make
     for built in opened:
@@ -386,7 +398,12 @@ def test_a_model_that_nobody_serves_is_refused_before_it_opens(world: Make) -> N
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("path", ["/ws/other", "/v1/chat/completions", "/v1/realtime/", "/x", "/"])
+GEMINI_LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/other", "/v1/chat/completions", "/v1/realtime/", "/x", "/", GEMINI_LIVE]
+)
 def test_a_path_that_nothing_describes_is_refused(path: str, world: Make) -> None:
     here = world(middleware={"websockets": {"/ws/chat": []}})
     with pytest.raises(WebSocketDenialResponse) as refused, here.open(path):
@@ -741,6 +758,298 @@ def test_a_frame_of_the_app_that_cannot_be_read_closes_the_connection(
             socket.receive_json()
     assert (closed.value.code, closed.value.reason) == (closing, code)
     assert here.ledger.events[-1].code == code
+
+
+# ── what only a whole text shows ─────────────────────────────────────────────────────────────────
+
+HIDDEN = """
+@id("house.name.hidden") @title("Answers show no names") @reason("Test.")
+forbid (principal, action == Action::"showClear", resource)
+when { context.category in Category::"name" WHERE };
+"""
+
+
+@dataclass(frozen=True)
+class Last:
+    """A recognizer that has to have read the whole text: who is asked last is somebody."""
+
+    entities: frozenset[str] = frozenset({"PERSON"})
+
+    def find(self, unit: TextUnit) -> Sequence[Finding]:
+        span = Span(unit.text.rfind(" ") + 1, len(unit.text))
+        known = unit.text.startswith("Ask. ") and unit.text.endswith(" Kim")
+        return [Finding(entity="PERSON", span=span, score=1.0, recognizer="last")] if known else []
+
+
+def masking(tmp_path: Any, where: str = "", *, holds: bool = False) -> Deployment:
+    """Policy masks names, which only a whole text shows."""
+    policies = policies_with(tmp_path, {"house.cedar": HIDDEN.replace("WHERE", where)})
+    one = guard(policies, (CLOUD,), frozenset({"*"}))
+    detector = RuleDetector(rules=(), recognizers=(Last(), Injections()))
+    return deployment(routes=(CLOUD,), guard=replace(one, detector=detector, holds_answers=holds))
+
+
+@pytest.mark.parametrize("path", [REALTIME, RESPONSES, "/ws/chat"])
+def test_a_connection_whose_frames_cannot_be_masked_does_not_open(
+    path: str, tmp_path: Any, world: Make
+) -> None:
+    here = world(masking(tmp_path), middleware={"websockets": {"/ws/chat": []}})
+    with pytest.raises(WebSocketDenialResponse) as refused, here.open(path):
+        pass
+    assert refused.value.status_code == 403
+    assert "answer_not_streamable" in refused.value.text
+    assert f"frames of the WebSocket {path.partition('?')[0]}" in refused.value.text
+    assert (here.app.scopes, here.ledger.kinds) == ([], ["request.refused"])
+    assert here.ledger.events[0].code == "answer_not_streamable"
+
+
+def test_what_is_held_on_a_connection_needs_an_end(tmp_path: Any, world: Make) -> None:
+    held = masking(tmp_path, holds=True)
+    said = [delta(text) for text in ("Ask. Then ", "ask K", "im")]
+    sockets = {"/ws/chat": [], "/ws/other": ["response.output_text.done"]}
+    here = world(
+        held, middleware={"websockets": sockets}, says=lambda message: [*said, done("Ask. So. Kim")]
+    )
+    with pytest.raises(WebSocketDenialResponse) as refused, here.open("/ws/chat"):
+        pass
+    assert "list what ends an answer in middleware.websockets" in refused.value.text
+    for path in (REALTIME, "/ws/other"):
+        with here.open(path) as socket:
+            socket.send_json({"type": "hello"})
+            events = received(socket, 4)
+        assert "".join(e["delta"] for e in events[:3]) == "Ask. Then ask [PERSON REDACTED]"
+        assert events[3]["text"] == "Ask. So. [PERSON REDACTED]"
+
+
+def test_a_frame_after_which_the_answer_cannot_be_masked_is_refused(
+    tmp_path: Any, world: Make
+) -> None:
+    here = world(masking(tmp_path, "&& context.injected"), says=lambda message: [{"type": "seen"}])
+    result = {"type": "function_call_output", "call_id": "c1", "output": OUTSIDE}
+    with here.open() as socket:
+        for at in range(2):
+            socket.send_json(item("hi"))
+            assert socket.receive_json() == {"type": "seen"}
+            socket.send_json({"type": "conversation.item.create", "item": result})
+            error = socket.receive_json()["error"]
+            assert (error["code"], len(here.app.got)) == ("answer_not_streamable", at + 1)
+    refused = [event.code for event in here.ledger.events if event.kind == "request.refused"]
+    assert refused == ["answer_not_streamable"] * 2
+
+
+# ── off the event loop ───────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Has read a text of `about` only once the event loop has done something, which it cannot do
+    where it is what reads.
+    """
+
+    about: str
+    meanwhile: Callable[[], Coroutine[Any, Any, None]]
+    entities: frozenset[str] = frozenset({"PERSON"})
+    by_sentence: bool = True
+    light: int = 0
+
+    def find(self, unit: TextUnit) -> Sequence[Finding]:
+        if self.about in unit.text:
+            anyio.from_thread.run(self.meanwhile)
+        return ()
+
+
+async def connected(
+    deployed: Deployment, app: ASGIApp, frames: Sequence[str], send: Send, ledger: Ledger
+) -> None:
+    """Guards an app on one connection; the client says all frames at once, then waits."""
+    said: list[Message] = [{"type": "websocket.connect"}]
+    said += [{"type": "websocket.receive", "text": frame} for frame in frames]
+
+    async def receive() -> Message:
+        if not said:
+            await anyio.sleep_forever()
+        return said.pop(0)
+
+    scope = {
+        "type": "websocket",
+        "path": "/v1/realtime",
+        "query_string": b"model=gpt-realtime",
+        "headers": [],
+        "subprotocols": [],
+    }
+    built = assemble(ledger, deployed=deployed, tables={"middleware": {"app": "crm"}})
+    with closing(built):
+        await Guardrail(app, built)(scope, receive, send)
+
+
+@pytest.mark.parametrize("slow", ["server", "client"])
+def test_the_event_loop_goes_on_while_names_are_looked_for(
+    slow: str, tmp_path: Path, ledger: Ledger
+) -> None:
+    got: list[str] = []
+    sent: list[str] = []
+    shown: list[str] = []
+    seen: list[list[str]] = []
+    asked = [json.dumps(item(f"client {number}")) for number in range(3)]
+    answers = [json.dumps(done(f"server {number}")) for number in range(3)]
+
+    async def meanwhile() -> None:
+        for _ in range(100):  # whatever else could happen
+            await anyio.lowlevel.checkpoint()
+        seen.append(got.copy() if slow == "client" else [*sent, *shown])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def speak() -> None:
+            for answer in answers:
+                await send({"type": "websocket.send", "text": answer})
+                sent.append(answer)
+
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as group:
+            group.start_soon(speak)
+            for _ in asked:
+                got.append((await receive())["text"])
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            shown.append(message["text"])
+
+    one = masking(tmp_path).guard
+    waiting = Waiting(f"{slow} 0", meanwhile)
+    one = replace(one, detector=RuleDetector(rules=(), recognizers=(waiting,)))
+
+    async def run() -> None:
+        with anyio.fail_after(20):
+            deployed = deployment(routes=(CLOUD,), guard=one)
+            await connected(deployed, app, asked, tell, ledger)
+
+    anyio.run(run)
+    assert (got, shown, sent) == (asked, answers, answers)
+    assert seen == [[]], "nothing passes what is not decided"
+
+
+# ── policies that change ─────────────────────────────────────────────────────────────────────────
+
+STAYS = """
+@id("house.contact.stays") @title("Addresses stay here") @reason("Test.")
+forbid (principal, action in Action::"send", resource)
+when { context.category in Category::"contact" };
+"""
+NOT_SHOWN = """
+@id("house.contact.hidden") @title("Answers show no addresses") @reason("Test.")
+forbid (principal, action == Action::"showClear", resource)
+when { context.category in Category::"contact" };
+"""
+
+
+def ruled(folder: Path, rule: str) -> Guard:
+    folder.mkdir()
+    return guard(policies_with(folder, {"house.cedar": rule}), (CLOUD,))
+
+
+def digests(events: Iterable[AuditEvent], *kinds: str) -> list[str]:
+    return [event.policy_digest for event in events if event.kind in kinds]
+
+
+@pytest.mark.parametrize("path", [REALTIME, RESPONSES, "/ws/chat"])
+def test_each_frame_is_decided_by_the_policies_in_force_then(
+    path: str, tmp_path: Path, world: Make
+) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", STAYS)
+    here = world(
+        deployment(routes=(CLOUD,), guard=loose),
+        middleware={"websockets": {"/ws/chat": ["seen"]}},
+        says=lambda message: [{"type": "seen"}],
+    )
+    told = []
+    with here.open(path) as socket:
+        for one in (loose, strict, strict, loose):
+            here.turn(one)
+            socket.send_json({"type": "response.create", "model": "gpt-5", "input": f"to {MAIL}"})
+            told.append(socket.receive_json())
+    assert [one["type"] for one in told] == ["seen", "error", "error", "seen"]
+    assert [one["error"]["code"] for one in told[1:3]] == ["policy_violation"] * 2
+    assert "Addresses stay here" in told[1]["error"]["message"]
+    assert [json.loads(one)["input"] for one in here.app.got] == ["to [EMAIL_1]"] * 2
+    decided = [event for event in here.ledger.events if event.counts]
+    assert [event.kind for event in decided] == [
+        *("egress.decision", "request.refused", "request.refused", "egress.decision")
+    ]
+    assert [event.policy_digest for event in decided] == [
+        one.policies.digest for one in (loose, strict, strict, loose)
+    ]
+
+
+def test_a_connection_that_began_strict_gets_looser(tmp_path: Path, world: Make) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", STAYS)
+    here = world(deployment(routes=(CLOUD,), guard=strict), says=lambda message: [{"type": "seen"}])
+    with here.open() as socket:
+        socket.send_json(item(f"to {MAIL}"))
+        assert socket.receive_json()["error"]["code"] == "policy_violation"
+        here.turn(loose)
+        socket.send_json(item(f"to {MAIL}"))
+        assert socket.receive_json() == {"type": "seen"}
+    last = here.ledger.events[-1]
+    assert (last.kind, last.policy_digest) == ("egress.outcome", loose.policies.digest)
+
+
+@pytest.mark.parametrize("stricter", [True, False], ids=["stricter", "looser"])
+def test_what_the_server_says_is_filtered_as_the_last_frame_was_decided(
+    stricter: bool, tmp_path: Path, world: Make
+) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", NOT_SHOWN)
+    first, second = (loose, strict) if stricter else (strict, loose)
+    shown, hidden = "ask bob@example.com", "ask [EMAIL REDACTED]"
+    before, after = (shown, hidden) if stricter else (hidden, shown)
+    here = world(deployment(routes=(CLOUD,), guard=first), says=lambda message: [done(shown)])
+    with here.open() as socket:
+        socket.send_json(item("hi"))
+        assert socket.receive_json()["text"] == before
+        here.turn(second)
+        socket.send_json(item("hi again"))
+        assert socket.receive_json()["text"] == after
+    masked = [event for event in here.ledger.events if event.kind == "egress.outcome"]
+    assert [(event.policy_digest, dict(event.counts)) for event in masked if event.counts] == [
+        (strict.policies.digest, {"EMAIL_ADDRESS": 1})
+    ]
+    assert masked[-1].policy_digest == second.policies.digest
+    assert [event.code for event in masked[:-1]] == ([] if stricter else ["policies_changed"])
+
+
+def test_an_answer_that_began_goes_on_by_the_policies_that_it_began_with(
+    tmp_path: Path, world: Make
+) -> None:
+    loose, strict = guard(routes=(CLOUD,)), ruled(tmp_path / "strict", NOT_SHOWN)
+    texts = {"one": "to bob@ex", "two": "ample.com. "}
+    here = world(
+        deployment(routes=(CLOUD,), guard=loose),
+        says=lambda message: [delta(text) for name, text in texts.items() if name in message],
+    )
+    with here.open() as socket:
+        socket.send_json(item("one"))
+        assert eventually(lambda: len(here.app.got) == 1)
+        here.turn(strict)
+        socket.send_json(item("two"))
+        said = [socket.receive_json()["delta"] for _ in range(2)]
+    assert "".join(said) == "to bob@example.com. "
+
+
+def test_an_answer_that_is_blocked_is_told_of_the_policies_that_block(
+    tmp_path: Path, world: Make
+) -> None:
+    strict = ruled(tmp_path / "strict", NEVER_SHOW_CARDS)
+    here = world(says=lambda message: [done(f"it is {CARD}.")])
+    with here.open() as socket:
+        socket.send_json(item("hi"))
+        assert "CARD REDACTED" in socket.receive_json()["text"]
+        here.turn(strict)
+        socket.send_json(item("hi"))
+        assert socket.receive_json()["error"]["code"] == "answer_blocked"
+    first, last = here.ledger.events[-2:]
+    assert (first.code, first.counts) == ("policies_changed", {"CREDIT_CARD": 1})
+    assert (last.code, last.policy_digest) == ("answer_blocked", strict.policies.digest)
+    assert first.policy_digest == guard(routes=(CLOUD,)).policies.digest
 
 
 # ── the audit log, and time ──────────────────────────────────────────────────────────────────────

@@ -54,6 +54,14 @@ def test_a_looser_set_is_said_first_and_fails_where_asked(sets: tuple[Path, Path
     assert run("diff", *reversed(sets), "--fail-on", "any").exit_code == 5
 
 
+def test_one_law_alone_can_be_compared(sets: tuple[Path, Path]) -> None:
+    loosen(sets[1])
+    assert "all are treated alike" in run("diff", *sets, "--law", "us").stdout
+    assert run("diff", *sets, "--law", "eu").stdout.startswith("LOOSER   eu: ")
+    wrong = run("diff", *sets, "--law", "xx")
+    assert (wrong.exit_code, "--law: no 'xx'" in wrong.stderr) == (2, True)
+
+
 def test_cases_list_exactly_which_requests(sets: tuple[Path, Path]) -> None:
     loosen(sets[1])
     shown = run("diff", *sets, "--cases").stdout

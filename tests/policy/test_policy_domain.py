@@ -123,7 +123,7 @@ def asked(law: str, topic: Topic, picked: dict[str, Value]) -> Climb:
             filings=frozenset(picked["filings"]),  # type: ignore[arg-type]
             age=picked["age"],  # type: ignore[arg-type]
         ),
-        endpoint=store.endpoints[home if topic == "stay" else str(picked["endpoint"])],
+        endpoint=store.endpoints[str(picked.get("source") or picked.get("endpoint") or home)],
         local=store.endpoints[home],
         residual=None if residual is None else int(residual) / 100,  # type: ignore[arg-type]
         injected=bool(picked["injected"]),

@@ -16,9 +16,11 @@ from guardrail.cli.policy import (
     retention,
     rollout,
     schema,
+    signing,
     test,
 )
 from guardrail.cli.terminal import POLICY_CODES as CODES
+from guardrail.cli.terminal import SIGNED_CODES
 
 policy = typer.Typer(
     no_args_is_help=True,
@@ -39,4 +41,7 @@ policy.command("matrix", epilog=CODES)(matrix.matrix)
 policy.command("diff", epilog=CODES)(diff.diff)
 policy.command("replay", epilog=CODES)(replay.replay)
 policy.command("retention", epilog=CODES)(retention.retention)
+policy.command("keygen", epilog=CODES)(signing.keygen)
+policy.command("sign", epilog=CODES)(signing.sign_set)
+policy.command("verify", epilog=SIGNED_CODES)(signing.verify_set)
 policy.add_typer(rollout.rollout, name="rollout")

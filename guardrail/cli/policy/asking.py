@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from guardrail.cli.stores import folder_policies, policies_of, rehearsed, tests_of
+from guardrail.cli.stores import folder_policies, policies_of, rehearsed, tests_of, written
 from guardrail.cli.terminal import DEFAULT, Code, fail
 from guardrail.config import default_directory, load_config
 from guardrail.policy.explain import Question
@@ -68,7 +68,7 @@ def of_configuration(file: Path, facts: Facts) -> tuple[PolicyStore, Question]:
     """A request of one of a configuration's apps to one of its endpoints."""
     _refuse(facts, _HYPOTHETICAL, "only where --location says where it goes")
     settings = load_config(file)
-    store = rehearsed(settings)
+    store = rehearsed(written(settings))
     name = chosen_name("--app", facts.app, list(settings.apps), list(settings.apps))
     clouds = [one.id for one in store.endpoints.values() if not one.local]
     where = chosen_name("--endpoint", facts.endpoint, list(store.endpoints), clouds)

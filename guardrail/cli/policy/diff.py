@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from guardrail.cli.policy.asking import known_word
 from guardrail.cli.stores import folders_of, peopled
 from guardrail.cli.terminal import (
     DEFAULT,
@@ -48,6 +49,9 @@ def diff(
         ),
     ] = None,
     file: ConfigFile = DEFAULT,
+    law: Annotated[
+        list[str] | None, typer.Option("--law", help="Only this law, such as eu. Repeatable.")
+    ] = None,
     show_cases: Annotated[
         bool, typer.Option("--cases", help="List exactly which requests each sentence is about.")
     ] = False,
@@ -75,7 +79,7 @@ def diff(
         fail("--json and --format markdown: give one", code=Code.USAGE)
     form = "json" if as_json else output
     with told(as_json=form == "json"):
-        found, stores = _compared(old, new, file, quiet=form == "json")
+        found, stores = _compared(old, new, file, law, quiet=form == "json")
     if form == "json":
         write_json(_document(found, stores))
     elif form == "markdown":
@@ -87,13 +91,16 @@ def diff(
 
 
 def _compared(
-    old: Path, new: Path | None, file: Path, *, quiet: bool
+    old: Path, new: Path | None, file: Path, chosen: Sequence[str] | None, *, quiet: bool
 ) -> tuple[Difference, Sequence[PolicyStore]]:
     folders = (folders_of(old, file), folders_of(new, file))
     stores = peopled(*folders, file=file)
+    laws = laws_of(*stores)
+    for law in chosen or ():
+        known_word("--law", law, [one for one in laws if one])
     comparison = Comparison(*stores)
     with progress_bar(Console(stderr=True), hidden=quiet) as progress:
-        for law in progress.track(laws_of(*stores), description="comparing"):
+        for law in progress.track(chosen or laws, description="comparing"):
             comparison.compare(law)
     return comparison.difference(), stores
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from guardrail.cli.policy.asking import chosen_name, known_word
 from guardrail.cli.policy.diff import escaped
-from guardrail.cli.stores import Directory, folders_of, peopled, rehearsed
+from guardrail.cli.stores import Directory, folders_of, peopled, rehearsed, written
 from guardrail.cli.terminal import (
     DEFAULT,
     AsJson,
@@ -222,7 +222,7 @@ def _asked(directory: Path | None, file: Path, name: str | None) -> tuple[Policy
         app = store.principals[chosen_name("--app", name or USUAL_APP, known, known)]
         return store, Posture(app=replace(app, establishment=""))
     settings = load_config(file)
-    store = rehearsed(settings)
+    store = rehearsed(written(settings))
     known = list(settings.apps)
     chosen = chosen_name("--app", name, known, known)
     told = settings.apps[chosen]

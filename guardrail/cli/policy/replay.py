@@ -15,7 +15,7 @@ from rich.table import Table
 
 from guardrail.audit.stores.sqlite import SqliteStore
 from guardrail.cli.policy.rollout import with_folder
-from guardrail.cli.stores import rehearsed
+from guardrail.cli.stores import rehearsed, written
 from guardrail.cli.terminal import (
     DEFAULT,
     AsJson,
@@ -57,7 +57,7 @@ def replay(
     """
     with told(as_json=as_json):
         settings = load_config(file)
-        policies = rehearsed(with_folder(settings, directory))
+        policies = rehearsed(with_folder(written(settings), directory))
         path = settings.audit.path
         if not path.exists():
             fail(f"{path}: there is no audit log yet; `guardrail serve` makes it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from guardrail.cli.terminal import (
     told,
     write_json,
 )
-from guardrail.config import Config, PoliciesConfig, RegionsConfig, load_config
+from guardrail.config import Config, RegionsConfig, load_config
 from guardrail.policy.rollout import Folder, Rollout, read_rollout, write_rollout
 
 rollout = typer.Typer(
@@ -46,16 +47,18 @@ def start(
 
     They are checked first, with the apps and endpoints of the configuration, and are in force
     within seconds in every process. They must stay as they are: a changed folder is used no more.
+    Where policies must be signed, these must be, too, with a serial not below what is in force.
 
     Example: **guardrail policy rollout start edited/ --share 10**
     """
     with told(as_json=as_json):
         settings = load_config(file)
-        policies = rehearsed(with_folder(settings, directory.absolute()))
+        policies = rehearsed(with_folder(settings, directory.resolve()))
         path = _path(settings)
         now = read_rollout(path).start(
-            Folder(path=str(directory.absolute()), digest=policies.digest), share
+            Folder(path=str(directory.resolve()), digest=policies.digest), share
         )
+        _taken(settings, now)
         write_rollout(path, now)
     _show(now, as_json=as_json)
 
@@ -91,11 +94,17 @@ def promote(file: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 def rollback(file: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """Drop the candidate; without one, go back to what was in force before.
 
+    Signed policies that are older than what was in force must be signed again first.
+
     Example: **guardrail policy rollout rollback**
     """
     with told(as_json=as_json):
-        path = _path(load_config(file))
-        now = read_rollout(path).rollback()
+        settings = load_config(file)
+        path = _path(settings)
+        before = read_rollout(path)
+        now = before.rollback()
+        if now.stable != before.stable:  # a candidate can always be dropped
+            _taken(settings, now)
         write_rollout(path, now)
     _show(now, as_json=as_json)
 
@@ -105,7 +114,9 @@ def with_folder(settings: Config, directory: Path) -> Config:
     if not (directory / "policies").is_dir():
         fail(f"{directory}: no folder policies/ in it", code=Code.INVALID)
     named: dict[str, object] = {
-        "policies": PoliciesConfig(directory=directory / "policies"),
+        "policies": settings.policies.model_copy(
+            update={"directory": directory / "policies", "shadow": None, "rollout": None}
+        ),
         "regions": RegionsConfig(directory=directory / "regions"),
     }
     return settings.model_copy(update=named)
@@ -120,6 +131,17 @@ def _same(settings: Config, before: Rollout) -> None:
             f"{candidate.path}: not what the rollout began with; start it again",
             code=Code.INVALID,
         )
+
+
+def _taken(settings: Config, rollout: Rollout) -> None:
+    """Refuses a rollout of signed policies that those who serve would refuse."""
+    if not settings.policies.verify_key:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rollout.json"
+        write_rollout(path, rollout)
+        policies = settings.policies.model_copy(update={"rollout": path, "shadow": None})
+        rehearsed(settings.model_copy(update={"policies": policies}))
 
 
 def _path(settings: Config) -> Path:

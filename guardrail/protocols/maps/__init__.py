@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
@@ -262,6 +262,16 @@ _STEP = re.compile(r"[^.\[\]]+|\[\w*\]")
 def protocol_at(path: str) -> Protocol:
     """Gives the protocol that lives at a raw path; `GENERIC` where none does."""
     return next((p for p in load_protocols().values() if p.lives_at(path)), GENERIC)
+
+
+def sockets_of(configured: Mapping[str, Iterable[str]]) -> Mapping[str, Protocol]:
+    """Gives what the frames of WebSockets speak, by path.
+
+    `configured` adds paths to those that maps name, each with what ends an answer there.
+    """
+    known = {path: one for one in load_protocols().values() for path in sorted(one.sockets)}
+    own = {path: replace(GENERIC, answered=frozenset(ends)) for path, ends in configured.items()}
+    return MappingProxyType({**own, **known})
 
 
 def protocol_of(payload: Json, path: str) -> Protocol:
