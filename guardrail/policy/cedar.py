@@ -20,7 +20,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Literal, NamedTuple
 
 from cedarpy import (
@@ -69,13 +69,17 @@ _TOKEN = re.compile(
 )
 """What matters for splitting and depth; strings and comments exactly as Cedar's lexer has them."""
 
+_CONDITION = re.compile(r"\b(?:when|unless)\s*\{")
+_JOINT = re.compile(r"&&|\|\||\bif\b|[()\[\]{}]")
 _BLANK = re.compile(r"(?:\s|//[^\n\r]*)*")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _UNEXPECTED = re.compile(r"unexpected token `(.+)`$", re.DOTALL)
+_UNRESOLVED = re.compile(r"failed to resolve type: (\S+)$")
 _NEXT = re.compile(r"\s*\S")
 _NAMED = re.compile(r"(?:`|'|: )([^`'\s]+)(?:`|'|$)")
 _ABOUT = re.compile(r"^for policy `policy\d+`[,:]? ")
+_SLOT = re.compile(r"\?\s*(?:principal|resource)\b")
 _PER_ACTION = re.compile(r' for Action::"\w+"')
 _QUOTED = re.compile(r"`([^`]+)`")
 
@@ -126,18 +130,37 @@ class Rule:
         """`file:line` where the rule begins."""
         return self.problem("", "").place.rpartition(":")[0]
 
-    def problem(self, code: str, message: str, snippet: str = "", *, note: str = "") -> Problem:
-        """A problem where a snippet or an annotation first stands; else where the rule begins.
+    def problem(
+        self,
+        code: str,
+        message: str,
+        *snippets: str | re.Pattern[str],
+        note: str = "",
+        since: int = 0,
+    ) -> Problem:
+        """A problem where the first of the snippets that is found, or an annotation, first stands.
 
-        A snippet is looked for in what Cedar evaluates: in no comment and no annotation.
+        Where none is, it stands at `since`, an offset in the statement: where the rule begins. A
+        snippet is looked for from there on in what Cedar evaluates: in no comment and no
+        annotation, and in a text only if it holds one. A blank in it stands for any, or none;
+        `.name` is found at the name.
         """
-        where = None
+        offset = since
         if note:
             where = re.search(rf"@\s*{re.escape(note)}\b", self.statement.text)
-        elif snippet:
-            where = re.search(rf"(?<!\w){re.escape(snippet)}(?!\w)", _spoken(self.statement.text))
-        offset = self.statement.offset + (where.start() if where else 0)
-        return self.source.problem(offset, code, message, self.id or "?")
+            offset = where.start() if where else since
+        for snippet in snippets:
+            sought = snippet if isinstance(snippet, re.Pattern) else _sought(snippet)
+            text = _spoken(self.statement.text, texts='"' in sought.pattern)
+            if where := sought.search(text, since):
+                offset = where.start()
+                break
+        return self.source.problem(self.statement.offset + offset, code, message, self.id or "?")
+
+    @property
+    def conditions(self) -> tuple[int, ...]:
+        """Where each condition begins, in order: the offset of its `when` or `unless`."""
+        return tuple(one.start() for one in _CONDITION.finditer(_spoken(self.statement.text)))
 
 
 class Answer(NamedTuple):
@@ -148,14 +171,54 @@ class Answer(NamedTuple):
     fault: Fault
 
 
-def _spoken(text: str) -> str:
-    """A text with comments and annotations blanked, every offset kept."""
-    return _TOKEN.sub(
-        lambda token: (
-            " " * len(token.group()) if token.lastgroup in ("comment", "note") else token.group()
-        ),
-        text,
+def _spoken(text: str, *, texts: bool = False) -> str:
+    """A text with comments and annotations blanked, every offset kept.
+
+    Unless they are asked for, quotes stand in place of all that texts hold.
+    """
+    blanks = (
+        {"comment": " ", "note": " "} if texts else {"comment": " ", "note": " ", "string": '"'}
     )
+
+    def blanked(token: re.Match[str]) -> str:
+        blank = blanks.get(token.lastgroup or "", "")
+        return blank * len(token.group()) or token.group()
+
+    return _TOKEN.sub(blanked, text)
+
+
+def _sought(snippet: str) -> re.Pattern[str]:
+    """The pattern that finds a snippet as a word of its own."""
+    before, words = (r"(?<=\.)", snippet[1:]) if snippet.startswith(".") else (r"(?<!\w)", snippet)
+    return re.compile(before + r"\s*".join(map(re.escape, words.split(" "))) + r"(?!\w)")
+
+
+def _bodies(rule: Rule, bare: str) -> list[tuple[int, int]]:
+    """Where what stands in the brackets of each condition begins and ends."""
+    starts = [*rule.conditions, len(bare)]
+    return [(bare.index("{", a) + 1, bare.rindex("}", a, b)) for a, b in pairwise(starts)]
+
+
+def _sides(bare: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Where the sides of `||`, or else of `&&`, begin and end; none where neither joins it all."""
+    start, end = _skip(bare, start), start + len(bare[start:end].rstrip())
+    cuts: dict[str, list[int]] = {"||": [start], "&&": [start]}
+    depth, shut = 0, 0
+    for token in _JOINT.finditer(bare, start, end):
+        word = token.group()
+        depth += (word in "([{") - (word in ")]}")
+        if depth == 0 and word == "if":
+            return []
+        if depth == 0 and word in cuts:
+            cuts[word] += [token.start(), token.end()]
+        elif depth == 0 and word == ")" and not shut:
+            shut = token.end()
+    if bare[start] == "(" and shut == end:
+        return [(start + 1, end - 1)]
+    for found in cuts.values():
+        if len(found) > 1:
+            return list(zip(found[::2], [*found[1::2], end], strict=True))
+    return []
 
 
 def guard(source: Source) -> list[Problem]:
@@ -185,15 +248,20 @@ def _misshapen(source: Source) -> Iterator[Problem]:
         yield from _exotic(source, checked, token.start())
         checked = token.end() if kind in ("comment", "note") else token.start()
         if kind == "alien":
-            yield say("syntax", f"`{word}` means nothing in a rule; text goes in double quotes")
+            yield say("syntax", f"`{word}` means nothing in a rule; write text in double quotes")
             return
         if kind == "stray":
             yield say("syntax", 'the text that begins here is never closed; add a `"`')
             return
         if kind == "open":
             opened.append(token)
-        elif kind == "close" and (not opened or opened.pop().group() != _PAIRS[word]):
+        elif kind == "close" and not opened:
             yield say("syntax", f"`{word}` closes nothing; remove it, or open a bracket before it")
+            return
+        elif kind == "close" and (bracket := opened.pop()).group() != _PAIRS[word]:
+            place = source.problem(bracket.start(), "", "").place.partition(":")[2]
+            before = f"does not close the `{bracket.group()}` at {place}"
+            yield say("syntax", f"`{word}` {before}; close that before it, or remove it")
             return
         elif kind == "end":
             if opened:
@@ -227,8 +295,8 @@ def _exotic(source: Source, start: int, end: int) -> Iterator[Problem]:
             yield source.problem(
                 offset,
                 "foreign-letter",
-                f"U+{ord(letter):04X} ({unicodedata.name(letter, 'unnamed')}) in a rule; rules are "
-                "written in ASCII, only comments and annotations may hold other letters",
+                f"U+{ord(letter):04X} ({unicodedata.name(letter, 'unnamed')}) in a rule; write "
+                "ASCII, for only comments and annotations may hold other letters",
             )
 
 
@@ -265,7 +333,9 @@ def parse(source: Source) -> tuple[list[Rule], list[Problem]]:
         tree = json.loads(policies_to_json_str(statement.text))
         if tree["templates"]:
             said = "templates are not used here; write the rule out"
-            problems.append(source.problem(statement.offset, "template", said))
+            slot = _SLOT.search(_spoken(statement.text))
+            offset = statement.offset + (slot.start() if slot else 0)
+            problems.append(source.problem(offset, "template", said))
             continue
         for policy in tree["staticPolicies"].values():
             annotations = {key: value or "" for key, value in policy["annotations"].items()}
@@ -286,8 +356,9 @@ def _locate(text: str, message: str) -> int:
     """Offset of a parse error, which the engine does not tell; 0, the beginning, if not found.
 
     A token is the unexpected one where the text up to it, or to what follows it, fails in the same
-    way as the whole. Other messages name the word they are about.
+    way as the whole. Other messages name the word they are about, or what is missing in the scope.
     """
+    spoken = _spoken(text, texts=True)
     unexpected = _UNEXPECTED.match(message)
     if unexpected:
         token = re.compile(re.escape(unexpected.group(1)))
@@ -297,9 +368,18 @@ def _locate(text: str, message: str) -> int:
                 if _parse_error(text[:end]) == message:
                     return found.start()
     if message == "unexpected end of input":
-        return len(text)
+        return len(spoken.rstrip())
     about = _NAMED.search(message)
-    word = re.search(rf"(?<!\w){re.escape(about.group(1))}(?!\w)", text) if about else None
+    name = about.group(1) if about else ""
+    if message.startswith("duplicate annotation"):
+        again = [token for token in _TOKEN.finditer(text) if token.lastgroup == "note"]
+        alike = [token for token in again if re.match(rf"{re.escape(name)}\b", token.group())]
+        return alike[1].start() if len(alike) > 1 else 0
+    if message.startswith("this policy is missing"):
+        return max(spoken.find("("), 0)
+    if "found set of entity uids" in message:
+        return max(spoken.find("["), 0)
+    word = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", spoken) if name else None
     return word.start() if word else 0
 
 
@@ -334,29 +414,63 @@ def parse_schema(source: Source, generated: str = "") -> tuple[Schema | None, li
         return Schema.from_str(f"{source.text}\n{generated}"), []
     except ValueError as error:
         said = f"{error}; restore the schema that guardrail ships"
-        return None, [source.whole("bad-schema", said)]
+        unknown = _UNRESOLVED.match(str(error))
+        word = _sought(unknown.group(1)).search(_spoken(source.text)) if unknown else None
+        if word is None:
+            return None, [source.whole("bad-schema", said)]
+        return None, [source.problem(word.start(), "bad-schema", said)]
 
 
 def validate(rule: Rule, schema: Schema) -> list[Problem]:
     """What strict validation says against one rule."""
-    found = validate_policies(rule.statement.text, schema)
-    messages = [_PER_ACTION.sub("", _ABOUT.sub("", error.error)) for error in found.errors]
+    told = _said(rule.statement.text, schema)
     try:
         policy_set([rule])
     except ValueError:  # its JSON form nests deeper than the engine reads back
         return [rule.problem("too-deep", "nests too deep; write a simpler rule")]
-    if not found.validation_passed:
-        messages = messages or ["does not fit the schema"]
-    told = dict.fromkeys(messages)  # the engine says it again for each action
     problems = []
     for message in told:
         code, mend = explained(message, VALIDATION)
         if code == "no-question" and len(told) > 1:
             continue  # only what follows from the others
         quoted = _QUOTED.search(message)
-        snippet = quoted.group(1) if quoted else ""
-        problems.append(rule.problem(code, f"{message}; {mend}", snippet))
+        name = quoted.group(1) if quoted else ""
+        snippets = (f".{name}", name) if "attribute" in code else (name,)
+        since = _since(rule, schema, message)
+        problems.append(
+            rule.problem(code, f"{message}; {mend}", *filter(None, snippets), since=since)
+        )
     return problems
+
+
+def _said(text: str, schema: Schema) -> list[str]:
+    """What strict validation says against a text, each once: the engine says it for each action."""
+    found = validate_policies(text, schema)
+    messages = [_PER_ACTION.sub("", _ABOUT.sub("", error.error)) for error in found.errors]
+    if not found.validation_passed:
+        messages = messages or ["does not fit the schema"]
+    return list(dict.fromkeys(messages))
+
+
+def _since(rule: Rule, schema: Schema, message: str) -> int:
+    """Where the least part of a rule begins of which alone the same is said; 0 if of none."""
+    text = rule.statement.text
+    head = text[: min(rule.conditions, default=len(text) - 1)]
+    if message in _said(f"{head};", schema):
+        return _spoken(text).index("(")
+    bare, since = _spoken(text), 0
+    parts = _bodies(rule, bare)
+    while parts:
+        alone = (part for part in parts if message in _said(_when(head, text, part), schema))
+        start, end = next(alone, (0, 0))
+        since = _skip(bare, start) if end else since
+        parts = _sides(bare, start, end) if end else []
+    return since
+
+
+def _when(head: str, text: str, part: tuple[int, int]) -> str:
+    """A rule with one part of its conditions, which may end in a comment."""
+    return f"{head} when {{ {text[slice(*part)]}\n}};"
 
 
 def policy_set(rules: Iterable[Rule]) -> PolicySet:

@@ -23,11 +23,11 @@ from guardrail.policy.trees import (
     attribute,
     conjuncts,
     is_literal,
-    kinds,
     names_category,
     nodes,
     tested,
     value,
+    written,
 )
 from guardrail.policy.vocabulary import ASKED, STAYING, VOCABULARIES
 from guardrail.problems import Problem
@@ -59,6 +59,7 @@ _BELONGS: Mapping[str, frozenset[str]] = {
 }
 """Types that something may be `in`; for others, only their own."""
 
+_WHOLE = re.compile(r"\bcontext\b(?!\s*\.|\s+has\b)")
 _TYPES = frozenset({*VOCABULARIES, "Sink"}).union(*_BELONGS.values())
 
 
@@ -127,7 +128,7 @@ def expires(rule: Rule) -> date | None:
 
 def _expiry(rule: Rule) -> Iterator[Problem]:
     if "expires" in rule.annotations and expires(rule) is None:
-        said = 'an @expires is a date such as @expires("2027-01-31")'
+        said = 'the @expires is no date; write one such as @expires("2027-01-31")'
         yield rule.problem("bad-expiry", said, note="expires")
 
 
@@ -135,7 +136,7 @@ def _annotations(rule: Rule) -> Iterator[Problem]:
     if not rule.id:
         yield rule.problem("missing-id", 'no @id; add one such as @id("eu.special")')
     elif not _ID.fullmatch(rule.id):
-        said = "an @id is made of letters, digits, `.`, `-` and `_`"
+        said = "an @id is made of letters, digits, `.`, `-` and `_`; use no others"
         yield rule.problem("bad-id", said, note="id")
     if not rule.annotations.get("title", "").strip():
         said = "no @title; say in one sentence what the rule does"
@@ -151,7 +152,7 @@ def _unknown(rule: Rule, known: Mapping[str, Set[str]]) -> Iterator[Problem]:
             named = f'{kind}::"{name}"'
             mend = _near(name, known[kind])
             said = f"no {named} in the data, so this rule could never match it; {mend}"
-            yield rule.problem("unknown-entity", said, named)
+            yield rule.problem("unknown-entity", said, f'{kind} :: "{name}"')
 
 
 def _near(name: str, names: Set[str]) -> str:
@@ -169,8 +170,14 @@ def _entities(rule: Rule) -> Iterator[tuple[str, str]]:
 def _unsupplied(rule: Rule) -> Iterator[Problem]:
     for name in read(rule):
         if name not in FACTS:
-            said = f"nothing supplies {name}; docs/facts.md lists what a rule may ask"
-            yield rule.problem("unknown-fact", said, name.partition(".")[2])
+            said = f"nothing supplies {name}; ask what docs/facts.md lists"
+            yield rule.problem("unknown-fact", said, *names(name))
+
+
+def names(fact: str) -> tuple[str, str]:
+    """What stands in a rule that reads a fact, or else asks whether it is there."""
+    _, _, name = fact.partition(".")
+    return f".{name}", name
 
 
 def read(rule: Rule) -> list[str]:
@@ -199,8 +206,9 @@ def _compared(rule: Rule) -> Iterator[Problem]:
         if number not in fact.steps or sign not in _EXACT[fact.rounded]:
             steps = ", ".join(str(step) for step in fact.steps)
             signs = {"down": "by `>=` or `<` ", "up": "by `<=` or `>` ", "exact": ""}[fact.rounded]
-            said = f"{fact.name} is one of {steps}: compare it {signs}to one of these"
-            yield rule.problem("wrong-step", said, fact.name)
+            said = f"{fact.name} is one of {steps}; compare it {signs}to one of these"
+            ways = (f"{fact.name} {sign} {number}", f"{number} {_TURNED[sign]} {fact.name}")
+            yield rule.problem("wrong-step", said, *ways, fact.name)
 
 
 def comparison(node: Mapping[str, Any]) -> tuple[Fact, str, int] | None:
@@ -223,11 +231,12 @@ def _mistyped(rule: Rule) -> Iterator[Problem]:
                 if not isinstance(side, dict) or not isinstance(other, dict):
                     continue
                 name, allowed = _allowed(side, sign)
-                wrong = [kind for kind in kinds(other) if allowed and kind in _TYPES - allowed]
+                wrong = [one for one in written(other) if allowed and one[0] in _TYPES - allowed]
                 if wrong and is_literal(other):
+                    kind, id_ = wrong[0]
                     may = " or ".join(sorted(allowed))
-                    said = f"{name} is never of type {wrong[0]}; compare it with the type {may}"
-                    yield rule.problem("wrong-kind", said, f"{wrong[0]}::")
+                    said = f"{name} is never of type {kind}; compare it with the type {may}"
+                    yield rule.problem("wrong-kind", said, f'{kind} :: "{id_}"', f"{kind}::")
 
 
 def _allowed(side: Mapping[str, Any], sign: str) -> tuple[str, frozenset[str]]:
@@ -242,20 +251,22 @@ def _allowed(side: Mapping[str, Any], sign: str) -> tuple[str, frozenset[str]]:
     return name, frozenset()
 
 
-def never(rule: Rule) -> bool:
-    """Tells whether it can be seen that the conditions never hold, whatever the facts are."""
+def never(rule: Rule) -> int | None:
+    """Which condition, counted from 0, never holds whatever the facts are; None if none is seen."""
     steps: dict[str, set[int]] = {}
-    for condition in rule.tree["conditions"]:
+    for index, condition in enumerate(rule.tree["conditions"]):
         wanted = condition["kind"] == "when"
         if _folded(condition["body"]) is (not wanted):
-            return True
+            return index
         for part in conjuncts(condition["body"]) if wanted else ():
             compared = comparison(part)
             if compared and compared[0].steps:
                 fact, sign, number = compared
                 left = steps.setdefault(fact.name, set(fact.steps))
                 left &= {step for step in fact.steps if HOLDS[sign](step, number)}
-    return any(not left for left in steps.values())
+                if not left:
+                    return index
+    return None
 
 
 def _folded(node: Mapping[str, Any]) -> bool | None:
@@ -306,7 +317,7 @@ def _whole(rule: Rule) -> Iterator[Problem]:
     named = sum((attribute(node) or tested(node)).startswith("context.") for node in nodes(rule))
     if said > named:
         problem = "`context` as a whole cannot be analysed; name an attribute"
-        yield rule.problem("whole-context", problem, "context")
+        yield rule.problem("whole-context", problem, _WHOLE)
 
 
 def mentioned(rules: Iterable[Rule]) -> frozenset[str]:

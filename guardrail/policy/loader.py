@@ -61,6 +61,9 @@ MEMO_SIZE = 8192
 
 _RESTORING = Restoring("text", tool_declared=False)
 
+_UNTOLD = frozenset({"unknown-fact", "permit-everything"})
+"""Codes that say why the context of a rule lacks an attribute."""
+
 _CANARY = """
 @id("canary.permit") @title("p") permit (principal, action, resource);
 @id("canary.forbid") @title("f") forbid (principal, action, resource) when { context.stop };
@@ -320,7 +323,7 @@ def _read(directory: Entry, regions: Regions) -> tuple[dict[str, Source], list[P
                 content = file.read(MAX_BYTES + 1)
             text = content[:MAX_BYTES].decode() if len(content) <= MAX_BYTES else None
         except OSError:
-            said = "cannot be read; every loaded region needs its file"
+            said = "cannot be read; add it, for every loaded region needs its file"
             problems.append(source.whole("unreadable-file", said))
         except UnicodeDecodeError:
             problems.append(source.whole("unreadable-file", "not UTF-8; save it as UTF-8"))
@@ -393,7 +396,7 @@ def _implied(problem: Problem, said: Iterable[Problem]) -> bool:
     """Tells whether the engine says again what was said better."""
     codes = {one.code for one in said}
     return (problem.code == "no-question" and "group-equals" in codes) or (
-        problem.code == "unknown-attribute" and "unknown-fact" in codes
+        problem.code == "unknown-attribute" and not codes.isdisjoint(_UNTOLD)
     )
 
 

@@ -100,15 +100,23 @@ SYNTAX: Mends = (
     (
         re.compile("invalid variable: "),
         "syntax",
-        "only principal, action, resource and context exist; an entity is written "
+        "read principal, action, resource or context, or write an entity such as "
         'Category::"health"',
     ),
     (re.compile("'=' is not a valid operator"), "syntax", "write `==`"),
-    (re.compile("policy scope"), "syntax", "a rule begins (principal, action, resource)"),
-    (re.compile("variable in the scope"), "syntax", "a rule begins (principal, action, resource)"),
+    (
+        re.compile("found set of entity uids"),
+        "syntax",
+        "write one, or ask in a condition: `when { principal in [...] }`",
+    ),
+    (
+        re.compile("in the (policy )?scope|where the variable"),
+        "syntax",
+        "begin the rule with (principal, action, resource)",
+    ),
     (re.compile("invalid policy condition"), "syntax", "write `when` or `unless`"),
     (re.compile("invalid policy effect"), "syntax", "write `permit` or `forbid`"),
-    (re.compile("unexpected end of input"), "syntax", "a rule ends with `;`"),
+    (re.compile("unexpected end of input"), "syntax", "end the rule with `;`"),
     (re.compile("duplicate annotation"), "syntax", "keep one"),
     (re.compile("not a valid method"), "syntax", "use contains, containsAll or containsAny"),
     (
@@ -119,7 +127,7 @@ SYNTAX: Mends = (
     (
         re.compile("unexpected token"),
         "syntax",
-        "something is missing before it, or it does not belong here",
+        "add what is missing before it, or remove it",
     ),
 )
 VALIDATION: Mends = (
@@ -131,17 +139,22 @@ VALIDATION: Mends = (
     (
         re.compile("unrecognized action"),
         "unknown-action",
-        "`guardrail policy schema` lists the actions",
+        "use one that `guardrail policy schema` lists",
     ),
     (
         re.compile("unrecognized entity type"),
         "unknown-type",
-        "`guardrail policy schema` lists the types",
+        "use one that `guardrail policy schema` lists",
+    ),
+    (
+        re.compile("^attribute .* in context not found"),
+        "unknown-attribute",
+        "name only actions of which it is told, as `guardrail policy schema` has them",
     ),
     (
         re.compile("^attribute .* not found"),
         "unknown-attribute",
-        "docs/facts.md lists what a rule may ask",
+        "ask what docs/facts.md lists",
     ),
     (
         re.compile("access to optional attribute"),
@@ -151,12 +164,12 @@ VALIDATION: Mends = (
     (
         re.compile("not compatible|unexpected type"),
         "type-mismatch",
-        "docs/facts.md shows how each fact is compared",
+        "compare it as docs/facts.md shows",
     ),
     (
         re.compile("unable to find an applicable action"),
         "no-question",
-        "these actions are never asked of such a principal and resource",
+        "name actions that are asked of such a principal and resource",
     ),
 )
 

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 
 from guardrail.policy.cedar import Rule
 from guardrail.policy.facts import FACTS, NEEDS, Need
-from guardrail.policy.lint import expires, never, read
+from guardrail.policy.lint import expires, names, never, read
 from guardrail.policy.loader import Draft
 from guardrail.policy.problems import KINDS
 from guardrail.policy.trees import (
@@ -56,10 +56,10 @@ def review(
         for rule in rules:
             starts.setdefault((rule.source.name, rule.id or "?"), rule.problem("", "").line)
             found += _rule(rule, law=stem in regions.ids, today=today, lacking=lacking)
-            if never(rule) and (rule.source.name, rule.id or "?") not in unsound:
+            dead = never(rule)
+            if dead is not None and (rule.source.name, rule.id or "?") not in unsound:
                 said = "can never hold, so the rule never applies; correct or remove the rule"
-                kind = rule.tree["conditions"][0]["kind"]
-                found.append(rule.problem("never-applies", said, kind))
+                found.append(rule.problem("never-applies", said, since=rule.conditions[dead]))
     found += _stale(regions, today)
     texts = {source.name: source.text for source in draft.sources.values()}
     texts |= dict(regions.texts.values())
@@ -77,7 +77,7 @@ def _rule(rule: Rule, *, law: bool, today: date, lacking: Set[Need]) -> Iterator
         need = FACTS[name].need if name in FACTS else ""
         if need in lacking:
             said = f"{name} is never supplied here, because {NEEDS[need]}; provide it"
-            yield rule.problem("unsupplied-fact", said, name.partition(".")[2])
+            yield rule.problem("unsupplied-fact", said, *names(name))
 
 
 def _annotations(rule: Rule, *, law: bool) -> Iterator[Problem]:
@@ -86,10 +86,10 @@ def _annotations(rule: Rule, *, law: bool) -> Iterator[Problem]:
         said = "no @reason; say in one sentence what was found, for who is refused"
         yield rule.problem("missing-reason", said, note="reason")
     if "severity" not in notes:
-        said = f"no @severity; how grave is a breach of it: {', '.join(SEVERITIES)}"
+        said = f"no @severity; say how grave a breach of it is: {', '.join(SEVERITIES)}"
         yield rule.problem("missing-severity", said)
     elif notes["severity"] not in SEVERITIES:
-        said = f"a @severity is one of {', '.join(SEVERITIES)}"
+        said = f"no such @severity; write one of {', '.join(SEVERITIES)}"
         yield rule.problem("bad-severity", said, note="severity")
     citation = notes.get("citation", "")
     if law and not citation:
@@ -101,14 +101,14 @@ def _annotations(rule: Rule, *, law: bool) -> Iterator[Problem]:
 
 
 def _conditions(rule: Rule) -> Iterator[Problem]:
-    for condition in rule.tree["conditions"]:
+    for start, condition in zip(rule.conditions, rule.tree["conditions"], strict=True):
         parts = [one for one in conjuncts(condition["body"]) if not names_category(one)]
         if len(parts) > MAX_CONDITIONS:
             said = (
                 f"{len(parts)} conditions beside the category, of which people hold "
                 f"{MAX_CONDITIONS} in mind; split the rule"
             )
-            yield rule.problem("long-condition", said, condition["kind"])
+            yield rule.problem("long-condition", said, since=start)
 
 
 def _inseparable(rule: Rule) -> Iterator[Problem]:
@@ -116,13 +116,13 @@ def _inseparable(rule: Rule) -> Iterator[Problem]:
     for node in nodes(rule):
         for sign in sorted(_ARITHMETIC & node.keys()):
             said = f"reckons with `{sign}`; compare each fact with a number written out"
-            names = _attributes(node)
-            yield rule.problem("inseparable-facts", said, names[0] if names else sign)
+            yield rule.problem("inseparable-facts", said, *_attributes(node)[:1], sign)
         for sign in sorted(_RELATIONS & node.keys()):
             sides = [_attributes(node[sign][side]) for side in ("left", "right")]
             if all(sides):
                 said = f"compares {sides[0][0]} with {sides[1][0]}; compare each with a value"
-                yield rule.problem("inseparable-facts", said, sides[0][0])
+                both = f"{sides[0][0]} {sign} {sides[1][0]}"
+                yield rule.problem("inseparable-facts", said, both, sides[0][0])
 
 
 def _attributes(node: object) -> list[str]:

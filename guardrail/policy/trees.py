@@ -64,10 +64,11 @@ def is_literal(node: Mapping[str, Any]) -> bool:
     return all("Value" in member for member in node.get("Set", (node,)))
 
 
-def kinds(node: Mapping[str, Any]) -> list[str]:
-    """The types of the entities that a literal node writes out."""
+def written(node: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The type and id of each entity that a literal node writes out."""
     found = (value(member) for member in node.get("Set", (node,)))
-    return [one["__entity"]["type"] for one in found if isinstance(one, dict) and "__entity" in one]
+    said = [one["__entity"] for one in found if isinstance(one, dict) and "__entity" in one]
+    return [(one["type"], one["id"]) for one in said]
 
 
 def conjuncts(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -97,10 +97,12 @@ def _faults(name: str, text: str, tables: Mapping[str, object]) -> Iterator[Prob
             continue
         for word, meaning in words.items():
             if not _WORD.fullmatch(word):
-                said = "a word is made of ASCII letters, digits and `-`"
+                said = "a word is made of ASCII letters, digits and `-`; use no others"
                 yield say(f"{kind}: {word!r}: {said}", kind, word)
             if not isinstance(meaning, str) or not meaning.strip():
-                yield say(f"{kind}.{word}: say in a sentence what the word means", kind, word)
+                yield say(
+                    f"{kind}.{word}: no meaning; say in a sentence what the word means", kind, word
+                )
 
 
 def enumerations(words: Mapping[str, Mapping[str, str]]) -> str:

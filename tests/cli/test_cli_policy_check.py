@@ -12,6 +12,7 @@ from policies_world import ROOT, folder, run
 from typer.testing import CliRunner, Result
 
 from guardrail.cli import app
+from guardrail.policy.cedar import Source, parse_schema
 from guardrail.policy.problems import KINDS
 
 BROKEN = """
@@ -42,7 +43,6 @@ def test_the_shipped_set_has_no_finding() -> None:
     linted = shipped("lint")
     assert (linted.exit_code, linted.stdout) == (0, "ok: no errors, no warnings\n")
     assert shipped("lint", "--strict").exit_code == 0
-    assert json.loads(shipped("lint", "--json").stdout)["found"] == []
 
 
 @pytest.mark.parametrize("command", ["check", "lint"])
@@ -55,6 +55,13 @@ def test_a_mistake_is_shown_with_its_line_and_a_caret(home: Path, command: str) 
     assert lines[0].endswith("(unknown-entity)")
     assert lines[1] == '    4 | when { context.category in Category::"helth" };'
     assert lines[2] == "      | " + " " * 27 + "^"
+
+
+def test_the_caret_stands_below_its_letter_after_wide_ones(home: Path) -> None:
+    add(home, '@id("acme.stop") @title("個人情報") permit (principal action, resource);')
+    _, shown, caret = run("lint", home).stdout.splitlines()[:3]
+    before = shown[: shown.index("action")]
+    assert caret.index("^") == len(before) + 4  # four letters, each two columns wide
 
 
 def test_what_lint_alone_finds_does_not_stop_a_set(home: Path) -> None:
@@ -113,9 +120,29 @@ def test_sarif_has_what_the_format_asks_for(home: Path, command: str) -> None:
     assert levels == ({"error"} if command == "check" else {"error", "warning"})
 
 
-def test_sarif_of_a_sound_set_has_no_results(home: Path) -> None:
-    log = json.loads(run("check", home, "--format", "sarif").stdout)
-    assert log["runs"][0]["results"] == []
+def test_sarif_names_files_elsewhere_by_their_uri(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(home, BROKEN)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    log = json.loads(run("lint", home, "--format", "sarif").stdout)
+    (result,) = log["runs"][0]["results"]
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == (home / "policies" / "acme.cedar").resolve().as_uri()
+
+
+@pytest.mark.parametrize("command", ["check", "lint"])
+def test_a_sound_set_has_no_finding_in_any_format(command: str) -> None:
+    told = {
+        form: shipped(command, "--format", form) for form in ("text", "json", "sarif", "github")
+    }
+    assert {result.exit_code for result in told.values()} == {0}
+    assert json.loads(told["sarif"].stdout)["runs"][0]["results"] == []
+    assert told["github"].stdout == ""
+    data = json.loads(told["json"].stdout)
+    assert (data["ok"], data["problems"], data["found"]) == (True, [], [])
+    assert "ok" in told["text"].stdout
+    assert not re.search("error:|warning:", told["text"].stdout)
 
 
 @pytest.mark.parametrize("command", ["check", "lint"])
@@ -151,3 +178,12 @@ def test_schema_prints_shape_and_words(tmp_path: Path) -> None:
     assert "action sendClear, sendPseudonymised, sendRedacted in [send]" in text
     assert re.search(r'entity Purpose enum \["general", .*"hr"', text)
     assert "// hr: employment and recruitment" in text
+
+
+def test_the_schema_is_one_that_rules_are_validated_against() -> None:
+    text = shipped("schema").stdout
+    told = json.loads(shipped("schema", "--json").stdout)
+    assert told["schema"] == text
+    assert told["vocabulary"]["purpose"]["hr"] == "employment and recruitment"
+    schema, problems = parse_schema(Source(name="printed", text=text))
+    assert (schema is not None, problems) == (True, [])

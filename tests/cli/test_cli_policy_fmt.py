@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,17 @@ NEAT = """// A heading.
 @title("t")
 forbid (principal, action in Action::"send", resource) // why
 when { context.category in Category::"health" };
+"""
+COMMENTED = """// 1
+@id("acme.stop") // 2
+@title("// no comment")
+forbid(principal,// 3
+action in Action::"send",resource)
+when{// 4
+context.category in Category::"health"// 5
+&& context.count>=10}; // 6
+
+// 7
 """
 
 
@@ -43,6 +55,18 @@ def test_a_file_is_written_in_one_way_with_its_comments(home: Path) -> None:
     assert {path for path, content in before.items() if path.read_bytes() != content} == {file}
     again = run("fmt", home)
     assert (again.exit_code, again.stdout) == (0, "")
+
+
+def test_comments_stay_wherever_they_stand(home: Path) -> None:
+    file = home / "policies" / "acme.cedar"
+    file.write_text(COMMENTED, "utf-8")
+    assert run("fmt", home).exit_code == 0
+    once = file.read_text("utf-8")
+    assert once != COMMENTED
+    assert re.findall(r"// \d", once) == [f"// {number}" for number in range(1, 8)]
+    assert run("fmt", home, "--check").exit_code == 0
+    assert run("fmt", home).exit_code == 0
+    assert file.read_text("utf-8") == once
 
 
 @pytest.mark.parametrize("option", ["--check", "--diff"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,26 @@ def test_a_new_law_loads_and_its_scenarios_pass(home: Path) -> None:
     assert run("check", home).exit_code == 0
     tried = run("test", home, "--filter", "nz.yaml")
     assert tried.exit_code == 0, tried.stdout
+    assert run("fmt", home, "--check").exit_code == 0
     again = run("new", *LAW, "-d", home)
     assert again.exit_code == 1
     assert "exists already; choose another id" in again.stderr
+
+
+def test_lint_asks_for_the_review_of_a_new_law_and_for_nothing_else(home: Path) -> None:
+    assert run("new", *LAW, "-d", home).exit_code == 0
+    linted = run("lint", home, "--json")
+    assert linted.exit_code == 3
+    found = {(one["code"], one["file"]) for one in json.loads(linted.stdout)["found"]}
+    assert found == {
+        ("stale-profile", "regions/nz.toml"),
+        ("unverified-citation", "policies/nz.cedar"),
+    }
+    profile, rules = home / "regions" / "nz.toml", home / "policies" / "nz.cedar"
+    today = datetime.now(UTC).date()
+    profile.write_text(profile.read_text("utf-8").replace("1970-01-01", f"{today}"), "utf-8")
+    rules.write_text(rules.read_text("utf-8").replace(" (verify)", ""), "utf-8")
+    assert run("lint", home, "--strict").exit_code == 0
 
 
 @pytest.mark.parametrize(

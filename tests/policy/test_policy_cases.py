@@ -1,8 +1,9 @@
 """One of each mistake that files of policies can hold: where it is found, and how to mend it.
 
 A file of tests/cases says in comments what it is. `place` is where it stands among the shipped
-files of three laws; with `turns` and `into` it is the shipped file, edited so, and `here` is the
-line of the edit. Each `finds` is a code and a place, and the `says` after it the message.
+files of three laws; with `turns` and `into` it is the shipped file, edited so. Each `finds` is a
+code and a place, of which `here` is the line where the file first holds `into`, and the `says`
+after it the message.
 """
 
 from __future__ import annotations
@@ -17,15 +18,11 @@ from typing import NamedTuple
 import pytest
 from policy_world import ROOT
 
-from guardrail.cli.stores import located
-from guardrail.config import drafted, lacking, load_config
+from guardrail.cli.stores import draft_of, located
 from guardrail.errors import ConfigError
-from guardrail.policy.loader import draft_policies
 from guardrail.policy.problems import KINDS
 from guardrail.policy.review import review
 from guardrail.problems import Problem
-from guardrail.regions import load_regions
-from guardrail.taxonomy import load_taxonomy
 
 CASES = sorted((ROOT / "tests" / "cases").iterdir())
 LAWS = ("eu", "uk", "us")
@@ -38,6 +35,12 @@ ELSEWHERE = {
 }
 """Codes that no text in a file can show, and which test has their message."""
 
+MENDS = frozenset(
+    "add ask begin close compare correct end give have keep look mend name provide read "
+    "remove restore review save say see split use write".split()
+)
+"""What a message may ask for: the word after its last semicolon."""
+
 _HEAD = re.compile(r"(?://|#) (?P<key>place|turns|into|finds|says): (?P<text>.*)")
 
 
@@ -49,9 +52,9 @@ class Case(NamedTuple):
     into: str
     found: tuple[tuple[str, str, str], ...]
 
-    def line(self, target: Path) -> int:
-        """The line of the edit."""
-        text = (target / self.place).read_text("utf-8")
+    def line(self, file: Path) -> int:
+        """The line where a file first holds `into`."""
+        text = file.read_text("utf-8")
         return text.count("\n", 0, text.index(self.into)) + 1
 
 
@@ -82,46 +85,41 @@ def staged(file: Path, case: Case, target: Path) -> None:
         shutil.copy(file, place)
 
 
-def reviewed(target: Path) -> list[Problem]:
-    """What `guardrail policy lint` finds there."""
+def reviewed(target: Path) -> tuple[list[Problem], list[Problem]]:
+    """What `guardrail policy lint` finds there, and what of it keeps the set from loading."""
+    file = target / "guardrail.toml"
     try:
-        if (target / "guardrail.toml").exists():
-            settings = load_config(target / "guardrail.toml")
-            draft, regions = drafted(settings)
-            needs = lacking(settings)
-        else:
-            regions, needs = load_regions(target / "regions"), frozenset()
-            draft = draft_policies(
-                target / "policies",
-                regions=regions,
-                taxonomy=load_taxonomy(),
-                endpoints=(),
-                principals=(),
-            )
+        draft, regions, needs = draft_of(None if file.exists() else target, file)
         problems = review(draft, regions=regions, today=TODAY, lacking=needs)
+        stopping = list(draft.problems)
     except ConfigError as error:
-        problems = list(error.details)
-    return located(problems, target / "guardrail.toml")
+        problems = stopping = list(error.details)
+    return located(problems, file), located(stopping, file)
 
 
 def expected(case: Case, target: Path) -> Iterator[tuple[str, str, str]]:
     for code, where, said in case.found:
-        yield code, where.replace(":here:", f":{case.line(target)}:") if case.into else where, said
+        name, here, column = where.partition(":here:")
+        yield code, f"{name}:{case.line(target / name)}:{column}" if here else where, said
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
 def test_a_mistake_is_found_where_it_stands(file: Path, tmp_path: Path) -> None:
     case = case_of(file)
     staged(file, case, tmp_path)
-    found = [(one.code, one.place, one.message) for one in reviewed(tmp_path)]
+    problems, stopping = reviewed(tmp_path)
+    found = [(one.code, one.place, one.message) for one in problems]
     assert sorted(found) == sorted(expected(case, tmp_path))
+    stops = [str(one) for one in problems if KINDS[one.code].stops]
+    assert stops == sorted(map(str, stopping))
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
 def test_a_message_says_what_to_do(file: Path) -> None:
     for code, _, said in case_of(file).found:
-        _, _, mend = said.rpartition("; ")
-        assert mend, code
+        what, _, mend = said.rpartition("; ")
+        assert what
+        assert mend.partition(" ")[0] in MENDS
         assert code in KINDS
 
 
@@ -129,6 +127,13 @@ def test_every_code_has_a_case() -> None:
     shown = {code for file in CASES for code, _, _ in case_of(file).found}
     assert shown | ELSEWHERE.keys() == KINDS.keys()
     assert not shown & ELSEWHERE.keys()
+
+
+def test_the_page_names_every_code() -> None:
+    page = (ROOT / "docs" / "policy-problems.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE) == sorted(
+        KINDS, key=lambda code: not KINDS[code].stops
+    )
 
 
 @pytest.mark.parametrize(("file", "message"), ELSEWHERE.values(), ids=ELSEWHERE.keys())

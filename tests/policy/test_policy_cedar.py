@@ -169,10 +169,10 @@ def test_planted_identifier_never_leaves_the_engine() -> None:
         ),
         ("1:37: unexpected end of input", "permit (principal, action, resource)"),
         (
-            "2:1: duplicate annotation: @id",
+            "2:10: duplicate annotation: @id",
             '\n@id("a") @id("b") permit (principal, action, resource);',
         ),
-        ("1:1: templates are not used", "permit (principal == ?principal, action, resource);"),
+        ("1:22: templates are not used", "permit (principal == ?principal, action, resource);"),
     ],
 )
 def test_parse_error_has_line_and_column(place: str, text: str) -> None:
@@ -211,7 +211,8 @@ def test_schema_error_names_the_file() -> None:
     schema, problems = parse_schema(source("entity A in [Absent];"))
     assert schema is None
     assert list(map(str, problems)) == [
-        "policies/eu.cedar: failed to resolve type: Absent; restore the schema that guardrail ships"
+        "policies/eu.cedar:1:14: failed to resolve type: Absent; "
+        "restore the schema that guardrail ships"
     ]
 
 
@@ -285,7 +286,7 @@ def test_what_the_guard_refuses_would_end_the_process() -> None:
         ("policies/eu.cedar:1:6: the text that begins here is never closed", 'a == "b'),
         ("policies/eu.cedar:1:1: the text that begins here is never closed", '"\\\n(((('),
         ("policies/eu.cedar:1:2: `)` closes nothing", "a)"),
-        ("policies/eu.cedar:1:2: `]` closes nothing", "(]"),
+        ("policies/eu.cedar:1:2: `]` does not close the `(` at 1:1", "(]"),
         ("policies/eu.cedar:1:1: `(` is never closed", "(a; b"),
         ("policies/eu.cedar:1:1: `(` is never closed", "(a"),
         ("policies/eu.cedar:2:1: `(` is never closed", "// ends here\r\n("),

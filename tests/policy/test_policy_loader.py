@@ -91,8 +91,8 @@ def test_overlay_tightens_every_law(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("problem", "changes"),
     [
-        (r"policies/00-base\.cedar: cannot be read; every loaded", {"00-base.cedar": None}),
-        (r"policies/eu\.cedar: cannot be read; every loaded", {"eu.cedar": None}),
+        (r"policies/00-base\.cedar: cannot be read; add it, for every", {"00-base.cedar": None}),
+        (r"policies/eu\.cedar: cannot be read; add it, for every", {"eu.cedar": None}),
         (r"policies/schema\.cedarschema: cannot be read", {"schema.cedarschema": None}),
         (r"policies/eu\.cedar: holds no rule", {"eu.cedar": "// nothing yet\n"}),
         (r"policies/00-base\.cedar: holds no rule", {"00-base.cedar": ""}),
@@ -109,7 +109,7 @@ def test_overlay_tightens_every_law(tmp_path: Path) -> None:
             {"vocabulary.toml": "[basis]\n'legal ground' = 'x'"},
         ),
         (
-            r"policies/vocabulary\.toml:2:1: basis\.a: say in",
+            r"policies/vocabulary\.toml:2:1: basis\.a: no meaning; say in",
             {"vocabulary.toml": "[basis]\na = ' '"},
         ),
         (r"policies/acme\.cedar:1:8: unexpected token", {"acme.cedar": "forbid principal;"}),

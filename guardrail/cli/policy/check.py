@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.cli.policy.reporting import Format, Places, chosen, write_problems
+from guardrail.cli.policy.reporting import Format, Places, chosen, document, write_problems
 from guardrail.cli.stores import Directory, folders_of, located, policies_of
 from guardrail.cli.terminal import DEFAULT, AsJson, Code, ConfigFile, out, told, write_json
 from guardrail.errors import ConfigError
@@ -52,7 +52,7 @@ def check(
 def _show(policies: PolicyStore, form: str) -> None:
     laws = _laws(policies)
     if form == "json":
-        write_json({"ok": True, "digest": policies.digest, "laws": laws})
+        write_json({**document(()), "digest": policies.digest, "laws": laws})
         return
     if form != "text":
         write_problems((), form, Places(folders={}), console=out())

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -115,7 +116,7 @@ def _text(problem: Problem, places: Places) -> Iterator[Text]:
         margin = f"{problem.line:>5} | "
         shown = "".join(letter if letter.isprintable() else "·" for letter in line)
         yield Text.assemble((margin, "dim"), shown[start : start + _WIDTH])
-        blank = " " * (problem.column - 1 - start)
+        blank = " " * cell_len(shown[start : problem.column - 1])  # some letters are two wide
         yield Text.assemble(
             (" " * (len(margin) - 2) + "| ", "dim"), blank, ("^", _STYLES[problem.severity])
         )
