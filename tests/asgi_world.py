@@ -139,6 +139,11 @@ class Answer:
         return b"".join(m["body"] for m in self.messages if m["type"] == "http.response.body")
 
     @property
+    def said(self) -> bytes:
+        """The body without the exchange's id, which is random and may have any digits."""
+        return self.body.replace(self.headers[b"x-guardrail-exchange"], b"")
+
+    @property
     def complete(self) -> bool:
         """Whether exactly one body message, the last one, says that it is the last one."""
         more = [

@@ -408,7 +408,7 @@ async def test_an_exception_after_the_start_of_a_stream_is_told_as_an_event_and_
     first, error, *_ = got.body.split(b"\n\n")
     assert contents(first + b"\n\n") == {0: "so "}
     assert json.loads(error.removeprefix(b"data: "))["error"]["code"] == "app_failed"
-    assert b"4111" not in got.body
+    assert b"4111" not in got.said
     assert all(m["more_body"] for m in got.messages if m["type"] == "http.response.body")
     assert ledger.events[-1].code == "app_failed"
 

@@ -324,7 +324,7 @@ async def test_a_blocked_stream_stops_the_app(ledger: Ledger, no_cards: Deployme
 
     answer = await call(Guardrail(app, built), ASKED)
     assert went_on == []
-    assert b"4111" not in answer.body
+    assert b"4111" not in answer.said
     assert answer.body.endswith(b"data: [DONE]\n\n")
     assert ledger.events[-1].code == "answer_blocked"
     built.close()
